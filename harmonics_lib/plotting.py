@@ -1,0 +1,81 @@
+"""One style and one colour per method for the whole report. Functions take ``ax`` and return it."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+#: Colour, line style and marker of every method (Okabe and Ito 2008: distinct for colour-blind readers).
+METHODS = {
+    "truth": ("#000000", "-", ""),
+    "persistence": ("#999999", ":", "s"),
+    "DFT": ("#E69F00", "--", "^"),
+    "tapered DFT": ("#F0E442", "-.", "v"),
+    "small LSTM": ("#0072B2", "-", "o"),
+}
+
+_STYLE = {
+    "figure.figsize": (7.0, 3.2),
+    "figure.dpi": 110,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 160,
+    "svg.hashsalt": "harmonics",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "axes.axisbelow": True,
+    "lines.linewidth": 1.6,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+}
+
+
+def use_style() -> None:
+    """Set the report's style for all figures that follow."""
+    plt.rcParams.update(_STYLE)
+
+
+def method_style(method: str) -> dict:
+    """Keyword arguments of ``ax.plot`` for a method; ``ValueError`` for a method without a colour."""
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+    colour, line, marker = METHODS[method]
+    return {"color": colour, "linestyle": line, "marker": marker, "label": method}
+
+
+def plot_spectrum(ax: Axes, frequencies, amplitudes, **style) -> Axes:
+    """Stems of amplitude against frequency (cycles per sample)."""
+    style = {"linefmt": "C0-", "markerfmt": "C0o", "basefmt": " "} | style
+    ax.stem(np.asarray(frequencies), np.asarray(amplitudes), **style)
+    ax.set(xlabel="frequency (cycles/sample)", ylabel="amplitude")
+    return ax
+
+
+def plot_forecasts(ax: Axes, signal, forecasts: dict, lookback: int, first: int = 0) -> Axes:
+    """A signal from sample ``first``, its lookback shaded, and forecasts (method -> (H,)) after it."""
+    signal = np.asarray(signal)
+    ax.axvspan(first, lookback - 1, color="#eeeeee", zorder=0)
+    ax.plot(np.arange(first, len(signal)), signal[first:], **method_style("truth"))
+    for method, forecast in forecasts.items():
+        forecast = np.asarray(forecast)
+        ax.plot(np.arange(lookback, lookback + len(forecast)), forecast, **method_style(method))
+    ax.set(xlabel="time (samples)", ylabel="signal (peak of lookback)")
+    return ax
+
+
+def plot_by_step(ax: Axes, method: str, values, low=None, high=None, first: int = 1) -> Axes:
+    """An error at every step ahead on a logarithmic axis, with its interval as a band."""
+    steps = np.arange(first, first + len(values))
+    ax.semilogy(steps, values, **method_style(method))
+    if low is not None:
+        ax.fill_between(steps, low, high, color=METHODS[method][0], alpha=0.25, linewidth=0)
+    ax.set(xlabel="step ahead (samples)", ylabel="MSE (squared lookback peak)")
+    return ax
+
+
+def plot_history(ax: Axes, history: dict, label: str, **style) -> Axes:
+    """Validation loss against signals seen, both logarithmic."""
+    ax.loglog(history["signals"], history["validation_loss"], label=label, **style)
+    ax.set(xlabel="training signals", ylabel="validation loss (MSE)")
+    return ax

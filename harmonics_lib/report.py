@@ -1,0 +1,358 @@
+"""Runs the notebooks, publishes what succeeded, and keeps prose and badges equal to the results."""
+
+import json
+import os
+import re
+import shutil
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import click
+import nbformat
+import papermill
+from nbclient.exceptions import DeadKernelError
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+from harmonics_lib.results import build_dir, checkout, load_metrics, results_dir, staging_dir
+
+#: Set for every kernel: threads that wait without spinning, and an allocator that keeps its buffers.
+KERNEL_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "MALLOC_MMAP_THRESHOLD_": "4000000000",
+    "MALLOC_TRIM_THRESHOLD_": "8000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+    "WANDB_SILENT": "true",
+}
+_FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
+_NUMBER = re.compile(r"<!--(\w+)\.(\w+):([^>\s]+)-->(.*?)<!---->", re.DOTALL)
+
+
+class ReportError(RuntimeError):
+    """A notebook did not run to its end; the message says which, where and why."""
+
+
+def notebook_paths(selection: str = "") -> list[Path]:
+    """The notebooks in order; ``selection`` is space-separated numbers, all when empty.
+
+    Raises:
+        ReportError: a number without a notebook.
+    """
+    paths = sorted((checkout() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    wanted = selection.split()
+    unknown = [number for number in wanted if not any(path.name.startswith(f"{number}_") for path in paths)]
+    if unknown:
+        known = " ".join(path.name[:2] for path in paths)
+        raise ReportError(f"no notebook {' '.join(unknown)}; there are {known}")
+    return [path for path in paths if not wanted or path.name[:2] in wanted]
+
+
+@dataclass
+class Progress:
+    """Says on the terminal which cell of which notebook runs, and keeps how long each took."""
+
+    notebook: str
+    cells: int
+    seconds: list[float] = field(default_factory=list)
+    cell: int = 0
+
+    def __post_init__(self):
+        self._file = build_dir() / "progress"
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text("")
+        os.environ["HARMONICS_PROGRESS"] = str(self._file)
+        self._started = self._last = time.monotonic()
+        self._stop = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self):
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *exception):
+        self._stop.set()
+        self._watcher.join()
+        self._show("", end="")
+
+    def start(self, cell: int) -> None:
+        """Cell ``cell`` (from 0) starts; the one before it is over."""
+        now = time.monotonic()
+        if cell:
+            self.seconds.append(round(now - self._last, 3))
+            if self.seconds[-1] >= 5:
+                self._show(f"  cell {cell}/{self.cells} took {self.seconds[-1]:.0f} s", end="\n")
+        self._last, self.cell = now, cell + 1
+
+    @property
+    def total(self) -> float:
+        """Seconds since the notebook started."""
+        return time.monotonic() - self._started
+
+    def _watch(self):
+        pause = 0.5 if sys.stderr.isatty() else 30
+        while not self._stop.wait(pause):
+            training = re.split(r"[\r\n]", self._file.read_text(errors="replace").strip())[-1]
+            self._show(f"{self.notebook}: cell {self.cell}/{self.cells}, {self.total:.0f} s  {training}", end="")
+
+    def _show(self, text: str, end: str):
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text[: shutil.get_terminal_size().columns - 1]}", end=end, file=sys.stderr, flush=True)
+        elif text:
+            print(text, file=sys.stderr, flush=True)
+
+
+class _Engine(NBClientEngine):
+    """papermill's own engine, telling ``progress`` when a cell starts."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, progress: Progress, **options):
+        announce = nb_man.cell_start
+
+        def cell_start(cell, cell_index, **more):
+            progress.start(cell_index)
+            return announce(cell, cell_index, **more)
+
+        nb_man.cell_start = cell_start
+        return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+
+papermill_engines.register("harmonics", _Engine)
+
+
+def execute(source: Path, target: Path, parameters: dict) -> Progress:
+    """Run the notebook ``source`` headless and write it, with outputs, to ``target``.
+
+    Raises:
+        ReportError: a cell failed, the kernel died, or a parameter is not one of the notebook's.
+    """
+    name, notebook = source.stem, nbformat.read(source, as_version=4)
+    known = papermill.inspect_notebook(str(source))
+    if unknown := set(parameters) - set(known):
+        raise ReportError(f"{name} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+    with Progress(name, len(notebook.cells)) as progress:
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(target),
+                parameters=parameters,
+                engine_name="harmonics",
+                kernel_name="python3",
+                cwd=str(build_dir()),
+                progress_bar=False,
+                progress=progress,
+            )
+        except PapermillExecutionError as error:
+            raise ReportError(f"{name}, cell {progress.cell}: {error.ename}: {error.evalue.splitlines()[0]}") from error
+        except DeadKernelError as error:
+            raise ReportError(f"{name}, cell {progress.cell}: the kernel died (killed, or out of memory)") from error
+        progress.start(len(notebook.cells))
+    return progress
+
+
+def clean_notebook(executed: Path, source: Path) -> nbformat.NotebookNode:
+    """The executed notebook without all that differs from run to run: times, paths, random ids, stderr."""
+    notebook = nbformat.read(executed, as_version=4)
+    notebook.metadata = nbformat.read(source, as_version=4).metadata
+    for index, cell in enumerate(notebook.cells):
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = f"injected-{index}"
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    return notebook
+
+
+def run_notebook(source: Path, profile: str) -> Progress:
+    """Execute one notebook in its staging folder and publish it; on failure keep it aside, publish nothing.
+
+    Raises:
+        ReportError: see ``execute``; the message ends with where the failed notebook is.
+    """
+    stage = staging_dir(source.stem)
+    shutil.rmtree(stage, ignore_errors=True)
+    target = stage / "notebooks" / source.name
+    target.parent.mkdir(parents=True)
+    try:
+        progress = execute(source, target, {} if profile == "full" else {"profile": profile})
+    except (ReportError, KeyboardInterrupt) as error:
+        reason = str(error) or f"{source.stem}: interrupted"
+        raise ReportError(f"{reason}{_keep_failed(target)}") from error
+    nbformat.write(clean_notebook(target, source), target)
+    _publish(stage)
+    return progress
+
+
+def _keep_failed(notebook: Path) -> str:
+    if not notebook.exists():
+        return ""
+    kept = build_dir() / "failed" / notebook.name
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(notebook, kept)
+    return f" (the notebook with its traceback: {os.path.relpath(kept)})"
+
+
+def _publish(stage: Path) -> None:
+    """Move what a notebook made over the results of its last run, entry by entry."""
+    for entry in sorted(stage.glob("*/*")):
+        target = results_dir() / entry.relative_to(stage)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        previous = target.with_name(target.name + ".previous")
+        if target.is_dir():
+            os.replace(target, previous)
+        os.replace(entry, target)
+        shutil.rmtree(previous, ignore_errors=True)
+    shutil.rmtree(stage)
+
+
+def fill_numbers(text: str) -> str:
+    """Replace every number in ``<!--notebook.name:format-->number<!---->`` by the one in the metrics.
+
+    Raises:
+        ReportError: the metrics hold no such value.
+    """
+
+    def fill(match: re.Match) -> str:
+        notebook, name, spec, _ = match.groups()
+        try:
+            value = load_metrics(notebook)["values"][name]
+        except (FileNotFoundError, KeyError) as error:
+            raise ReportError(f"prose quotes {notebook}.{name}, which the published metrics do not hold") from error
+        return f"<!--{notebook}.{name}:{spec}-->{format(value, spec)}<!---->"
+
+    return _NUMBER.sub(fill, text)
+
+
+def findings_table() -> str:
+    """All published claims as one Markdown table."""
+    rows = ["| notebook | finding | measured | bound |", "|---|---|---|---|"]
+    for path in sorted((results_dir() / "metrics").glob("*.json")):
+        for claim in json.loads(path.read_text())["claims"].values():
+            bound = f"{claim['comparison']} {claim['bound']:.3g}"
+            rows.append(f"| {path.stem[:2]} | {claim['sentence']} | {claim['value']:.3g} | {bound} |")
+    return "\n".join(rows)
+
+
+def notebooks_table() -> str:
+    """Every notebook with its badge and its one-line answer, as a Markdown table."""
+    rows = ["| notebook | answer | run it |", "|---|---|---|"]
+    for path in notebook_paths():
+        opening = nbformat.read(path, as_version=4).cells[0].source
+        title = opening.splitlines()[0].lstrip("# ")
+        answer = re.search(r"\*\*Answer:\*\* (.*?)(?:\n\n|$)", opening, re.DOTALL)[1].replace("\n", " ")
+        rows.append(f"| [{title}](results/notebooks/{path.name}) | {answer} | {_badge(path.name)} |")
+    return "\n".join(rows)
+
+
+def _fill_block(text: str, name: str, content: str) -> str:
+    pattern = re.compile(rf"(<!--{name}-->\n).*?(\n<!--/{name}-->)", re.DOTALL)
+    return pattern.sub(lambda match: match[1] + content + match[2], text)
+
+
+def render_prose() -> dict[Path, str]:
+    """What README and the notebooks should say: path -> text, with every number and table filled in."""
+    rendered = {}
+    for path in [*notebook_paths(), *sorted((results_dir() / "notebooks").glob("*.ipynb"))]:
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            if cell.cell_type == "markdown":
+                cell.source = fill_numbers(cell.source)
+        rendered[path] = nbformat.writes(notebook) + "\n"
+    readme = checkout() / "README.md"
+    text = _fill_block(fill_numbers(readme.read_text()), "findings", findings_table())
+    rendered[readme] = _fill_block(text, "notebooks", notebooks_table())
+    return rendered
+
+
+def repository_url() -> str:
+    """Where the repository lives: ``[project.urls]`` in ``pyproject.toml``."""
+    return tomllib.loads((checkout() / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+
+
+def _badge(notebook: str, url: str = "") -> str:
+    path = (url or repository_url()).removeprefix("https://github.com/")
+    target = f"https://colab.research.google.com/github/{path}/blob/main/notebooks/{notebook}"
+    return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({target})"
+
+
+def colab_setup(url: str) -> str:
+    """Source of the cell that installs the package when the notebook runs in Colab, from ``url``."""
+    return f'import sys\n\nif "google.colab" in sys.modules:\n    %pip install -q "git+{url}"'
+
+
+def render_badges() -> dict[Path, str]:
+    """The notebooks with the badge and the Colab cell that the repository's URL asks for: path -> text."""
+    url, rendered = repository_url(), {}
+    for path in notebook_paths():
+        notebook = nbformat.read(path, as_version=4)
+        for cell in notebook.cells:
+            tags = cell.metadata.get("tags", [])
+            if "badge" in tags:
+                cell.source = _badge(path.name, url)
+            if "colab" in tags:
+                cell.source = colab_setup(url)
+        rendered[path] = nbformat.writes(notebook) + "\n"
+    return rendered
+
+
+def _write(rendered: dict[Path, str]) -> None:
+    for path, text in rendered.items():
+        if path.read_text() != text:
+            path.write_text(text)
+            click.echo(f"updated {os.path.relpath(path)}")
+
+
+@click.group()
+def main():
+    """Build the report."""
+
+
+@main.command()
+@click.option("--notebooks", default="", help='Numbers of the notebooks to run, for example "01 03"; all when empty.')
+@click.option("--quick", is_flag=True, help="The quick profile, from scratch, into build/quick.")
+def run(notebooks: str, quick: bool):
+    """Execute the notebooks in order and publish each one that succeeds."""
+    if quick:
+        build = checkout() / "build" / "quick"
+        shutil.rmtree(build, ignore_errors=True)
+        os.environ |= {"HARMONICS_BUILD": str(build), "HARMONICS_RESULTS": str(build / "results")}
+    os.environ |= KERNEL_ENVIRONMENT
+    for name in _FOREIGN_ENVIRONMENT:
+        os.environ.pop(name, None)
+    timings = {}
+    try:
+        for path in notebook_paths(notebooks):
+            progress = run_notebook(path, "quick" if quick else "full")
+            timings[path.stem] = {"seconds": round(progress.total, 1), "cells": progress.seconds}
+            click.echo(f"{path.stem}: published after {progress.total:.0f} s", err=True)
+    except (ReportError, KeyboardInterrupt) as error:
+        click.echo(f"FAILED {str(error) or 'interrupted'}", err=True)
+        sys.exit(130 if isinstance(error.__cause__ or error, KeyboardInterrupt) else 1)
+    log = {"finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "machine": " ".join(os.uname()), "notebooks": timings}
+    (results_dir() / "provenance.local.json").write_text(json.dumps(log, indent=1) + "\n")
+    if not quick:
+        _write(render_prose())
+
+
+@main.command()
+def prose():
+    """Write the published numbers into README and notebooks."""
+    _write(render_prose())
+
+
+@main.command()
+def badges():
+    """Write the repository's URL into badges and Colab cells."""
+    _write(render_badges())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""Where results live, metrics with their provenance, claims that are checked, and published networks."""
+
+import importlib.metadata
+import json
+import math
+import operator
+import os
+import platform
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from harmonics_lib import networks
+from harmonics_lib.classical import Forecaster
+from harmonics_lib.signals import check_lookback
+from harmonics_lib.tracking import read_config, read_weights
+from harmonics_lib.training import Stage, TrainingConfig, describe, train
+
+_COMPARISONS = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
+_VERSIONED = ("torch", "numpy", "scipy", "matplotlib", "harmonics-lib")
+_MODEL_FILES = ("config.json", "history.csv", "weights.safetensors")
+
+
+class ClaimFailed(AssertionError):
+    """A finding of the report does not hold."""
+
+
+def checkout() -> Path | None:
+    """The folder of the project, or None where only the package is installed."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "pyproject.toml").exists() else None
+
+
+def results_dir() -> Path:
+    """Published results: ``HARMONICS_RESULTS``, else the checkout's, else those inside the package."""
+    if path := os.environ.get("HARMONICS_RESULTS"):
+        return Path(path)
+    return (checkout() or Path(__file__).resolve().parent) / "results"
+
+
+def load_benchmark(name: str) -> dict:
+    """What ``make bench`` measured last; times differ from run to run, so a report only quotes them."""
+    root = checkout() or Path(__file__).resolve().parent
+    return json.loads((root / "results" / "benchmarks" / f"{name}.json").read_text())
+
+
+def build_dir() -> Path:
+    """Work in progress: ``HARMONICS_BUILD``, else ``build`` in the checkout or the working directory."""
+    if path := os.environ.get("HARMONICS_BUILD"):
+        return Path(path)
+    return (checkout() or Path.cwd()) / "build"
+
+
+def staging_dir(notebook: str) -> Path:
+    """Where a running notebook writes; the report publishes it to ``results_dir()`` on success."""
+    return build_dir() / "staging" / notebook
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence, the number behind it, and the bound that the number has to keep.
+
+    ``judged`` is False for a claim about a fully trained network in the quick profile.
+    """
+
+    sentence: str
+    value: float
+    comparison: str
+    bound: float
+    judged: bool = True
+
+    def __post_init__(self):
+        if self.comparison not in _COMPARISONS:
+            raise ValueError(f"comparison must be one of {', '.join(_COMPARISONS)}, got {self.comparison!r}")
+
+    @property
+    def holds(self) -> bool:
+        """Whether the number keeps its bound; a number that is not finite keeps none."""
+        return math.isfinite(self.value) and _COMPARISONS[self.comparison](self.value, self.bound)
+
+
+@dataclass
+class Findings:
+    """What a notebook finds: named values and claims, shown as a table and saved as metrics.
+
+    Args:
+        notebook: its name, for example ``"03_small_lstm"``.
+        profile: ``"full"`` or ``"quick"``.
+    """
+
+    notebook: str
+    profile: str = "full"
+    values: dict = field(default_factory=dict)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    provenance: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.profile not in ("full", "quick"):
+            raise ValueError(f"profile must be 'full' or 'quick', got {self.profile!r}")
+
+    def value(self, name: str, number) -> None:
+        """Keep a number, or a list of numbers, for the metrics and for the prose that quotes it."""
+        self.values[name] = number
+
+    def claim(
+        self, name: str, sentence: str, value: float, comparison: str, bound: float, trained: bool = False
+    ) -> None:
+        """State a finding. ``trained``: it speaks of fully trained networks, so only the full profile judges it."""
+        judged = self.profile == "full" or not trained
+        self.values[name] = float(value)
+        self.claims[name] = Claim(sentence, float(value), comparison, float(bound), judged)
+
+    def table(self) -> pd.DataFrame:
+        """The claims, a row each."""
+        rows = [
+            {
+                "finding": claim.sentence,
+                "measured": f"{claim.value:.3g}",
+                "bound": f"{claim.comparison} {claim.bound:.3g}",
+                "holds": ("yes" if claim.holds else "NO") if claim.judged else "not judged",
+            }
+            for claim in self.claims.values()
+        ]
+        pd.set_option("display.max_colwidth", None)
+        return pd.DataFrame(rows).set_index("finding")
+
+    def figure(self, figure: Figure, name: str) -> None:
+        """Save a figure as SVG and PNG, without a date, under the notebook's name."""
+        folder = staging_dir(self.notebook) / "figures" / self.notebook
+        folder.mkdir(parents=True, exist_ok=True)
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        figure.savefig(folder / f"{name}.png")
+
+    def save(self) -> None:
+        """Write the metrics.
+
+        Raises:
+            ClaimFailed: a judged claim does not hold; the report then publishes nothing of this notebook.
+        """
+        save_metrics(self.notebook, self.values, self.claims, self.provenance | {"profile": self.profile})
+        failed = [claim for claim in self.claims.values() if claim.judged and not claim.holds]
+        if failed:
+            raise ClaimFailed("; ".join(f"{c.sentence} (measured {c.value:.6g}, bound {c.comparison} {c.bound:g})" for c in failed))
+
+
+def save_metrics(notebook: str, values: dict, claims: dict[str, Claim], provenance: dict) -> Path:
+    """Write ``metrics/<notebook>.json`` into the staging folder: sorted keys, six significant digits."""
+    content = {
+        "values": _rounded(values),
+        "claims": {name: _rounded(asdict(claim) | {"holds": claim.holds}) for name, claim in claims.items()},
+        "provenance": provenance | {"python": platform.python_version(), "packages": _versions()},
+    }
+    path = staging_dir(notebook) / "metrics" / f"{notebook}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def load_metrics(notebook: str) -> dict:
+    """The published metrics of a notebook: ``{"values", "claims", "provenance"}``."""
+    return json.loads((results_dir() / "metrics" / f"{notebook}.json").read_text())
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _VERSIONED}
+
+
+def _rounded(data):
+    if isinstance(data, dict):
+        return {str(key): _rounded(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_rounded(value) for value in data]
+    if hasattr(data, "tolist"):
+        return _rounded(data.tolist())
+    return float(f"{data:.6g}") if isinstance(data, float) else data
+
+
+def trained_network(
+    name: str, network: nn.Module, stages: tuple[Stage, ...], config: TrainingConfig, notebook: str, **options
+) -> Path:
+    """Make ``network`` the trained network of this configuration, and publish it with ``notebook`` as ``name``.
+
+    It is loaded where ``results/models/<name>`` holds this configuration's fingerprint, else
+    trained (resuming a run that was killed). ``HARMONICS_RETRAIN=1`` trains it anew.
+
+    Args:
+        options: passed to ``train``.
+
+    Returns:
+        The directory of its ``config.json``, ``history.csv`` and ``weights.safetensors``.
+    """
+    fingerprint = describe(network, stages, config)["fingerprint"]
+    published = results_dir() / "models" / name
+    retrain = os.environ.get("HARMONICS_RETRAIN") == "1"
+    if not retrain and (read_config(published) or {}).get("fingerprint") == fingerprint:
+        network.load_state_dict(read_weights(published))
+        return published
+    run_dir = build_dir() / "runs" / f"{name}-{fingerprint}"
+    if retrain and (run_dir / "weights.safetensors").exists():
+        shutil.rmtree(run_dir)
+    train(network, stages, config, run_dir, **options)
+    staged = staging_dir(notebook) / "models" / name
+    staged.mkdir(parents=True, exist_ok=True)
+    for file in _MODEL_FILES:
+        shutil.copyfile(run_dir / file, staged / file)
+    return staged
+
+
+def network_forecaster(network: nn.Module) -> Forecaster:
+    """A trained network as a forecaster, in the dtype and on the device of the lookback it is given.
+
+    The lookback is divided by its peak before the network sees it, and the forecast multiplied
+    by it, so that a series in any unit is served.
+    """
+
+    def forecast(lookback: Tensor, horizon: int) -> Tensor:
+        check_lookback(lookback, horizon)
+        network.to(lookback.device, lookback.dtype).eval()
+        peak = lookback.abs().amax(dim=1, keepdim=True)
+        scale = torch.where(peak > 0, peak, 1.0)
+        with torch.no_grad():
+            return network.forecast(lookback / scale, horizon) * scale
+
+    return forecast
+
+
+def load_forecaster(name: str) -> Forecaster:
+    """A published network, ``(lookback (B, N), horizon) -> (B, horizon)``.
+
+    Raises:
+        ValueError: no network of that name is published.
+    """
+    folder = results_dir() / "models" / name
+    config = read_config(folder)
+    if config is None:
+        known = sorted(path.name for path in folder.parent.glob("*")) if folder.parent.exists() else []
+        raise ValueError(f"name must be a published network ({', '.join(known) or 'there are none'}), got {name!r}")
+    network = getattr(networks, config["network"]["class"])(**config["network"]["settings"])
+    network.load_state_dict(read_weights(folder))
+    return network_forecaster(network)

@@ -1,0 +1,223 @@
+"""Random sums of sinusoids: the distribution on which every forecaster of the report is measured.
+
+Conventions of the whole library: sample rate 1, frequencies in cycles per sample, periods in
+samples, angles in radians, batches as ``(B, N)`` tensors.
+"""
+
+import hashlib
+import math
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+
+def random_stream(seed: int, purpose: str, device: str | torch.device = "cpu") -> torch.Generator:
+    """A generator for one purpose ("data", "initialisation", …), independent of all other purposes.
+
+    The same ``seed`` and ``purpose`` give the same stream; streams of two purposes, or of two
+    seeds, are unrelated, because the generator is seeded by a hash of both.
+    """
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1) -> None:
+    """Raise ``ValueError`` unless ``lookback`` is a finite (B, N) float tensor with N >= minimum."""
+    if not isinstance(lookback, Tensor) or not lookback.is_floating_point():
+        kind = lookback.dtype if isinstance(lookback, Tensor) else type(lookback).__name__
+        raise ValueError(f"lookback must be a floating-point torch tensor of shape (B, N), got {kind}")
+    if lookback.ndim != 2:
+        raise ValueError(f"lookback must have shape (B, N), got {tuple(lookback.shape)}")
+    if lookback.shape[1] < minimum:
+        raise ValueError(f"lookback must have at least {minimum} samples, got {lookback.shape[1]}")
+    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
+        raise ValueError(f"horizon must be a whole number of at least 1, got {horizon!r}")
+    if not torch.isfinite(lookback).all():
+        rows = (~torch.isfinite(lookback)).any(dim=1).nonzero().flatten().tolist()
+        raise ValueError(f"lookback must be finite, got NaN or infinity in {len(rows)} rows, first in row {rows[0]}")
+
+
+@dataclass(frozen=True)
+class SignalBatch:
+    """B signals with all that is known of them.
+
+    Attributes:
+        observed: (B, length), what a forecaster sees: the clean signal plus noise.
+        clean: (B, length), the sum of sinusoids; the peak of its first ``lookback`` samples is 1.
+        amplitudes: (B, K) after scaling; unused slots are 0. K is the largest component count.
+        periods: (B, K) in samples.
+        phases: (B, K) in radians; ``clean[:, t]`` is the sum of ``a sin(2 pi t / period + phase)``.
+        noise_std: (B,) standard deviation of the noise, in units of the clean lookback peak.
+        peak: (B,) peak of the lookback window before scaling; ``amplitudes * peak`` sum to one.
+        lookback: number of samples that a forecaster may see.
+    """
+
+    observed: Tensor
+    clean: Tensor
+    amplitudes: Tensor
+    periods: Tensor
+    phases: Tensor
+    noise_std: Tensor
+    peak: Tensor
+    lookback: int
+
+    def __len__(self) -> int:
+        return self.observed.shape[0]
+
+    @property
+    def past(self) -> Tensor:
+        """(B, lookback) noisy samples that a forecaster sees."""
+        return self.observed[:, : self.lookback]
+
+    @property
+    def future(self) -> Tensor:
+        """(B, length - lookback) clean samples that it has to predict."""
+        return self.clean[:, self.lookback :]
+
+    def __getitem__(self, rows) -> "SignalBatch":
+        """The signals that ``rows`` (a slice, index tensor or mask) selects, as a batch."""
+        tensors = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "lookback"}
+        return replace(self, **tensors)
+
+
+@dataclass(frozen=True)
+class HarmonicProcess:
+    """A distribution over sums of sinusoids, in one line of settings.
+
+    The number of components is uniform on ``components``; periods are uniform on ``periods``
+    (whole numbers when ``integer_periods``), phases uniform on [0, 2 pi), amplitudes uniform on
+    (0, 1] and divided by their sum. The signal is then divided by the peak of its lookback window.
+
+    Args:
+        components: smallest and largest number of components, inclusive; one number for both ends.
+        periods: smallest and largest period in samples, inclusive; at least 2 (Nyquist).
+        integer_periods: draw whole-number periods; otherwise continuous ones.
+        noise_std: standard deviation of white Gaussian noise in units of the clean peak of the
+            lookback window: a number, or a (low, high) range drawn log-uniformly per signal.
+
+    Raises:
+        ValueError: a range that is empty, out of bounds or of the wrong type.
+    """
+
+    components: int | tuple[int, int] = (3, 6)
+    periods: float | tuple[float, float] = (2, 99)
+    integer_periods: bool = True
+    noise_std: float | tuple[float, float] = 0.0
+
+    def __post_init__(self):
+        for name in ("components", "periods", "noise_std"):
+            object.__setattr__(self, name, _as_range(name, getattr(self, name)))
+        if not all(isinstance(c, int) for c in self.components) or self.components[0] < 1:
+            raise ValueError(f"components must be whole numbers of at least 1, got {self.components}")
+        if self.periods[0] < 2:
+            raise ValueError(f"periods must be at least 2 samples (the Nyquist limit), got {self.periods}")
+        if self.integer_periods and any(p != int(p) for p in self.periods):
+            raise ValueError(f"integer periods need whole-number bounds, got {self.periods}")
+        low, high = self.noise_std
+        if low < 0 or (low == 0 < high):
+            raise ValueError(f"noise_std must be 0 or positive, a range must start above 0, got {self.noise_std}")
+
+    def sample(
+        self,
+        batch_size: int,
+        length: int,
+        lookback: int,
+        *,
+        generator: torch.Generator,
+        dtype: torch.dtype = torch.float32,
+    ) -> SignalBatch:
+        """Draw ``batch_size`` signals of ``length`` samples on the generator's device.
+
+        Raises:
+            ValueError: sizes below 1, or a lookback longer than the signal.
+        """
+        if batch_size < 1 or not 1 <= lookback <= length:
+            raise ValueError(
+                f"expected batch_size >= 1 and 1 <= lookback <= length, "
+                f"got batch_size={batch_size}, lookback={lookback}, length={length}"
+            )
+        amplitudes, periods, phases = self._draw_components(batch_size, generator, dtype)
+        if self.integer_periods:
+            clean = _synthesise_integer(amplitudes, periods, phases, length, int(self.periods[1]))
+        else:
+            clean = _synthesise_continuous(amplitudes, periods, phases, length)
+        peak = clean[:, :lookback].abs().amax(dim=1).clamp_min(torch.finfo(dtype).tiny)
+        clean = clean / peak[:, None]
+        noise_std = self._draw_noise_std(batch_size, generator, dtype)
+        observed = clean
+        if self.noise_std[1] > 0:
+            noise = torch.randn(clean.shape, generator=generator, dtype=dtype, device=clean.device)
+            observed = clean + noise_std[:, None] * noise
+        return SignalBatch(
+            observed, clean, amplitudes / peak[:, None], periods, phases, noise_std, peak, lookback
+        )
+
+    def _draw_components(self, batch_size, generator, dtype):
+        low, high = self.components
+        shape, kind = (batch_size, high), {"generator": generator, "device": generator.device}
+        counts = torch.randint(low, high + 1, (batch_size, 1), **kind)
+        used = torch.arange(high, device=generator.device) < counts
+        if self.integer_periods:
+            periods = torch.randint(int(self.periods[0]), int(self.periods[1]) + 1, shape, **kind).to(dtype)
+        else:
+            width = self.periods[1] - self.periods[0]
+            periods = self.periods[0] + width * torch.rand(shape, dtype=dtype, **kind)
+        phases = 2 * math.pi * torch.rand(shape, dtype=dtype, **kind)
+        amplitudes = (1 - torch.rand(shape, dtype=dtype, **kind)) * used  # (0, 1]: a sum is never 0
+        return amplitudes / amplitudes.sum(dim=1, keepdim=True), periods, phases
+
+    def _draw_noise_std(self, batch_size, generator, dtype):
+        low, high = self.noise_std
+        if low == high:
+            return torch.full((batch_size,), low, dtype=dtype, device=generator.device)
+        uniform = torch.rand(batch_size, generator=generator, dtype=dtype, device=generator.device)
+        return low * (high / low) ** uniform
+
+
+def _as_range(name: str, value) -> tuple:
+    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    numbers = all(isinstance(v, (int, float)) and math.isfinite(v) for v in pair)
+    if len(pair) != 2 or not numbers or pair[0] > pair[1]:
+        raise ValueError(f"{name} must be a number or a (low, high) pair with low <= high, got {value!r}")
+    return pair
+
+
+def _synthesise_integer(amplitudes: Tensor, periods: Tensor, phases: Tensor, length: int, longest: int) -> Tensor:
+    """(B, length) sums of sinusoids with whole-number periods: one product with a fixed table.
+
+    sin(wt + phase) = cos(phase) sin(wt) + sin(phase) cos(wt), so a signal is a row of
+    coefficients, one sine and one cosine for each possible period, times the table.
+    """
+    table = _sine_table(longest, length, amplitudes.dtype, amplitudes.device)
+    coefficients = amplitudes.new_zeros(len(amplitudes), table.shape[0])  # (B, 2 (longest + 1))
+    slots = periods.long()
+    coefficients.scatter_add_(1, slots, amplitudes * phases.cos())
+    coefficients.scatter_add_(1, slots + longest + 1, amplitudes * phases.sin())
+    return coefficients @ table
+
+
+@lru_cache(maxsize=32)
+def _sine_table(longest: int, length: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(2 (longest + 1), length): sin, then cos, of 2 pi t / period for period 0 (unused) to longest."""
+    periods = torch.arange(longest + 1).clamp_min(1)[:, None]
+    cycles = torch.arange(length) % periods / periods.double()  # exact: t modulo the period
+    angles = 2 * math.pi * cycles
+    return torch.cat([angles.sin(), angles.cos()]).to(device, dtype)
+
+
+def _synthesise_continuous(amplitudes: Tensor, periods: Tensor, phases: Tensor, length: int) -> Tensor:
+    """(B, length) sums of sinusoids of any period, from (B, K) parameters.
+
+    Time is split as t = c + f into coarse and fine steps of about sqrt(length), and
+    sin(wc + phase + wf) expanded, which turns length sines a component into 2 sqrt(length).
+    """
+    stride = math.isqrt(length - 1) + 1
+    time = torch.arange(length, dtype=amplitudes.dtype, device=amplitudes.device)
+    omega = (2 * math.pi / periods)[..., None]  # (B, K, 1)
+    coarse = omega * time[::stride] + phases[..., None]  # (B, K, C)
+    fine = omega * time[:stride]  # (B, K, F)
+    left = torch.cat([coarse.sin(), coarse.cos()], dim=1) * amplitudes.repeat(1, 2)[..., None]
+    right = torch.cat([fine.cos(), fine.sin()], dim=1)
+    return (left.mT @ right).flatten(1)[:, :length]
