@@ -11,7 +11,7 @@ export MALLOC_TOP_PAD_ = 268435456
 export HARMONICS_RETRAIN = $(RETRAIN)
 unexport MPLBACKEND JUPYTER_PATH
 
-.PHONY: help setup report quick test lint lab badges bench lock clean
+.PHONY: help setup report quick test colab lint lab badges bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -21,9 +21,9 @@ setup: .venv/installed ## create .venv from the lock file, when it is missing or
 
 .venv/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=...")'
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
 report: setup ## run the notebooks and publish results (NB="01 03" for some, RETRAIN=1 to train anew)
@@ -34,6 +34,9 @@ quick: setup ## the quick profile, everything from scratch, into build/quick
 
 test: setup ## unit tests, then every published notebook against its outputs (nbval)
 	$(BIN)/python -m pytest tests results/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=600
+
+colab: setup ## run a notebook as Colab would, in an empty environment with the committed package
+	$(BIN)/python -m pytest tests/test_colab.py -m colab
 
 lint: setup ## ruff over code and notebooks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -42,12 +42,7 @@ def _draw(test: FrozenSet) -> SignalBatch:
 
 
 #: The published test sets, by name.
-FROZEN_SETS = {
-    test.name: test
-    for test in (
-        FrozenSet("mixtures_3_6", HarmonicProcess((3, 6), (2, 99))),
-    )
-}
+FROZEN_SETS = {test.name: test for test in (FrozenSet("mixtures_3_6", HarmonicProcess((3, 6), (2, 99))),)}
 
 
 @dataclass(frozen=True)

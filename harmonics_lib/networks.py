@@ -4,8 +4,11 @@ Every network has ``settings`` (the arguments it was built with), ``loss(batch)`
 minimises) and ``forecast(lookback, horizon)`` (the free-running continuation).
 """
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from harmonics_lib.signals import SignalBatch, check_lookback
 
@@ -54,3 +57,147 @@ class SmallLSTM(nn.Module):
             one_step, state = self(forecast[-1], state)
             forecast.append(one_step)
         return torch.cat(forecast, dim=1)
+
+
+FEATURES = ("real_imag", "magnitude_angle", "none")
+
+
+def dft_features(lookback: Tensor, kind: str) -> Tensor:
+    """(B, 2 (floor(N/2) + 1)) features from the unitary real DFT of ``lookback`` (B, N).
+
+    ``"real_imag"`` is linear in the signal; ``"magnitude_angle"`` has angles that jump at +-pi and
+    mean nothing where the magnitude is small; ``"none"`` is (B, 0).
+    """
+    if kind == "none":
+        return lookback[:, :0]
+    spectrum = torch.fft.rfft(lookback, norm="ortho")
+    parts = (spectrum.real, spectrum.imag) if kind == "real_imag" else (spectrum.abs(), spectrum.angle())
+    return torch.cat(parts, dim=1)
+
+
+def _mlp(*sizes: int) -> nn.Sequential:
+    """Linear layers of these sizes with LeakyReLU between them."""
+    layers = []
+    for inputs, outputs in pairwise(sizes):
+        layers += [nn.Linear(inputs, outputs), nn.LeakyReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+class _Decoder(nn.Module):
+    """A GRU cell that is fed one sample at a time, and a head that reads the next one off its state."""
+
+    def __init__(self, hidden: int, *head: int):
+        super().__init__()
+        self.cell = nn.GRUCell(1, hidden)
+        self.head = _mlp(hidden, *head, 1)
+
+    def forward(self, state: Tensor, last: Tensor, horizon: int, forced=None, truth=None) -> Tensor:
+        """(B, horizon) samples after ``last`` (B, 1), from the state (B, H).
+
+        Free-running, but where ``forced`` (B, horizon - 1) is true the cell reads ``truth``
+        instead of its own last prediction (Williams and Zipser 1989).
+        """
+        sample, forecast = last, []
+        for step in range(horizon):
+            state = self.cell(sample, state)  # (B, H)
+            forecast.append(sample := self.head(state))  # (B, 1)
+            if forced is not None and step < horizon - 1:
+                sample = torch.where(forced[:, step : step + 1], truth[:, step : step + 1], sample)
+        return torch.cat(forecast, dim=1)
+
+
+class _Seq2Seq(nn.Module):
+    """Shared by the networks that encode a lookback of fixed length and decode its continuation."""
+
+    lookback: int
+    step_weight: float
+    decoder: _Decoder
+
+    def encode(self, lookback: Tensor) -> Tensor:
+        """First state of the decoder, (B, H), from ``lookback`` (B, N)."""
+        raise NotImplementedError
+
+    def forward(self, lookback: Tensor, horizon: int, forced=None, truth=None) -> Tensor:
+        """Continuation (B, horizon) of ``lookback`` (B, N)."""
+        return self.decoder(self.encode(lookback), lookback[:, -1:], horizon, forced, truth)
+
+    def loss(self, batch: SignalBatch, teacher_forcing: float = 0.0, generator=None) -> Tensor:
+        """Mean squared error of the continuation, step h weighted by ``h ** -step_weight``.
+
+        Each decoder input is the truth with probability ``teacher_forcing``, drawn from
+        ``generator``: 1 is teacher forcing, 0 free-running, between them scheduled sampling
+        (Bengio et al. 2015).
+        """
+        truth, forced = batch.future, None
+        if teacher_forcing > 0:
+            shape = (len(batch), truth.shape[1] - 1)
+            forced = torch.rand(shape, generator=generator, device=truth.device) < teacher_forcing
+        errors = (self(batch.past, truth.shape[1], forced, truth) - truth) ** 2
+        if self.step_weight == 0:
+            return errors.mean()
+        weights = torch.arange(1, truth.shape[1] + 1, device=truth.device) ** -self.step_weight
+        return (errors * weights / weights.mean()).mean()
+
+    def forecast(self, lookback: Tensor, horizon: int) -> Tensor:
+        """Free-running continuation (B, horizon) of the last N samples of ``lookback`` (B, >= N)."""
+        check_lookback(lookback, horizon, minimum=self.lookback)
+        return self(lookback[:, -self.lookback :], horizon)
+
+
+class Seq2SeqGRU(_Seq2Seq):
+    """A GRU encoder, its last state joined with DFT features, and a GRU-cell decoder.
+
+    45,415 parameters with the default settings (Cho et al. 2014, Sutskever et al. 2014).
+
+    Args:
+        features: one of ``FEATURES``.
+        encoder: hidden size of the recurrent encoder; 0 for none.
+        lookback: samples that are seen.
+        step_weight: step h of the forecast weighs ``h ** -step_weight`` in the loss.
+    """
+
+    def __init__(self, features: str = "real_imag", encoder: int = 10, lookback: int = 100, step_weight: float = 0.0):
+        super().__init__()
+        self.settings = {"features": features, "encoder": encoder, "lookback": lookback, "step_weight": step_weight}
+        self.features, self.lookback, self.step_weight = _known(features), lookback, step_weight
+        self.encoder = nn.GRU(1, encoder, batch_first=True) if encoder else None
+        width = 10 + 2 * (lookback // 2 + 1)  # of the decoder, whatever it is fed
+        self.width = width
+        self.decoder = _Decoder(width, width // 2)
+
+    def encode(self, lookback: Tensor) -> Tensor:
+        """First state of the decoder: encoder state and DFT features, zeros where one is left out."""
+        parts = [dft_features(lookback, self.features)]
+        if self.encoder:
+            _, state = self.encoder(lookback[..., None])  # (1, B, encoder)
+            parts.insert(0, state[0])
+        joined = torch.cat(parts, dim=1)
+        return functional.pad(joined, (0, self.width - joined.shape[1]))
+
+
+class CurriculumGRU(_Seq2Seq):
+    """The lookback and its DFT features through an MLP into a GRU-cell decoder, always free-running.
+
+    141,573 parameters with the default settings.
+
+    Args:
+        features, lookback, step_weight: as in ``Seq2SeqGRU``.
+    """
+
+    def __init__(self, features: str = "real_imag", lookback: int = 100, step_weight: float = 0.0):
+        super().__init__()
+        self.settings = {"features": features, "lookback": lookback, "step_weight": step_weight}
+        self.features, self.lookback, self.step_weight = _known(features), lookback, step_weight
+        width = lookback + (0 if features == "none" else 2 * (lookback // 2 + 1))
+        self.encoder = _mlp(width, 100, 202, 140)
+        self.decoder = _Decoder(140, 70, 35)
+
+    def encode(self, lookback: Tensor) -> Tensor:
+        """First state of the decoder, (B, 140)."""
+        return self.encoder(torch.cat([lookback, dft_features(lookback, self.features)], dim=1))
+
+
+def _known(features: str) -> str:
+    if features not in FEATURES:
+        raise ValueError(f"features must be one of {', '.join(FEATURES)}, got {features!r}")
+    return features

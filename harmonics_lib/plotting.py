@@ -18,7 +18,6 @@ _STYLE = {
     "figure.dpi": 110,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 160,
-    "svg.hashsalt": "harmonics",
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -75,7 +74,7 @@ def plot_by_step(ax: Axes, method: str, values, low=None, high=None, first: int 
 
 
 def plot_history(ax: Axes, history: dict, label: str, **style) -> Axes:
-    """Validation loss against signals seen, both logarithmic."""
-    ax.loglog(history["signals"], history["validation_loss"], label=label, **style)
-    ax.set(xlabel="training signals", ylabel="validation loss (MSE)")
+    """Validation loss, logarithmic, against signals seen."""
+    ax.semilogy(np.array(history["signals"]) / 1000, history["validation_loss"], label=label, **style)
+    ax.set(xlabel="training signals (thousands)", ylabel="validation loss (MSE)")
     return ax

@@ -14,7 +14,8 @@ import click
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
-from papermill.engines import NBClientEngine, papermill_engines
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 if sys.version_info >= (3, 11):
@@ -22,7 +23,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-from harmonics_lib.results import build_dir, checkout, load_metrics, results_dir, staging_dir
+from harmonics_lib.results import Claim, build_dir, checkout, load_metrics, results_dir, staging_dir
 
 #: Set for every kernel: threads that wait without spinning, and an allocator that keeps its buffers.
 KERNEL_ENVIRONMENT = {
@@ -33,7 +34,7 @@ KERNEL_ENVIRONMENT = {
     "WANDB_SILENT": "true",
 }
 _FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
-_NUMBER = re.compile(r"<!--(\w+)\.(\w+):([^>\s]+)-->(.*?)<!---->", re.DOTALL)
+_NUMBER = re.compile(r"<!--(\w+)\.([\w.]+):([^>\s]+)-->(.*?)<!---->", re.DOTALL)
 
 
 class ReportError(RuntimeError):
@@ -109,11 +110,11 @@ class Progress:
             print(text, file=sys.stderr, flush=True)
 
 
-class _Engine(NBClientEngine):
-    """papermill's own engine, telling ``progress`` when a cell starts."""
+class _Engine(Engine):
+    """papermill's engine, but it tells ``progress`` when a cell starts, and the kernel's own stderr goes to a log."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, progress: Progress, **options):
+    def execute_managed_notebook(cls, nb_man, kernel_name, progress: Progress, log_output, start_timeout, **options):
         announce = nb_man.cell_start
 
         def cell_start(cell, cell_index, **more):
@@ -121,7 +122,11 @@ class _Engine(NBClientEngine):
             return announce(cell, cell_index, **more)
 
         nb_man.cell_start = cell_start
-        return super().execute_managed_notebook(nb_man, kernel_name, **options)
+        client = PapermillNotebookClient(
+            nb_man, kernel_name=kernel_name, log_output=log_output, startup_timeout=start_timeout, timeout=None
+        )
+        with open(build_dir() / "kernel.log", "w") as log:
+            client.execute(stderr=log)
 
 
 papermill_engines.register("harmonics", _Engine)
@@ -216,6 +221,8 @@ def _publish(stage: Path) -> None:
 def fill_numbers(text: str) -> str:
     """Replace every number in ``<!--notebook.name:format-->number<!---->`` by the one in the metrics.
 
+    ``name`` is a value, or ``claim.bound`` for the bound of a claim.
+
     Raises:
         ReportError: the metrics hold no such value.
     """
@@ -223,7 +230,9 @@ def fill_numbers(text: str) -> str:
     def fill(match: re.Match) -> str:
         notebook, name, spec, _ = match.groups()
         try:
-            value = load_metrics(notebook)["values"][name]
+            metrics = load_metrics(notebook)
+            claim, bound, _ = name.partition(".bound")
+            value = metrics["claims"][claim]["bound"] if bound else metrics["values"][name]
         except (FileNotFoundError, KeyError) as error:
             raise ReportError(f"prose quotes {notebook}.{name}, which the published metrics do not hold") from error
         return f"<!--{notebook}.{name}:{spec}-->{format(value, spec)}<!---->"
@@ -235,9 +244,11 @@ def findings_table() -> str:
     """All published claims as one Markdown table."""
     rows = ["| notebook | finding | measured | bound |", "|---|---|---|---|"]
     for path in sorted((results_dir() / "metrics").glob("*.json")):
-        for claim in json.loads(path.read_text())["claims"].values():
-            bound = f"{claim['comparison']} {claim['bound']:.3g}"
-            rows.append(f"| {path.stem[:2]} | {claim['sentence']} | {claim['value']:.3g} | {bound} |")
+        for stored in json.loads(path.read_text())["claims"].values():
+            claim = Claim(*(stored[name] for name in ("sentence", "value", "comparison", "bound", "judged")))
+            rows.append(
+                f"| {path.stem[:2]} | {claim.sentence} | {claim.measured} | {claim.comparison} {claim.bound:.3g} |"
+            )
     return "\n".join(rows)
 
 

@@ -10,6 +10,7 @@ import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import matplotlib
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
@@ -83,6 +84,11 @@ class Claim:
         """Whether the number keeps its bound; a number that is not finite keeps none."""
         return math.isfinite(self.value) and _COMPARISONS[self.comparison](self.value, self.bound)
 
+    @property
+    def measured(self) -> str:
+        """The number as text; what is left of zero after rounding differs between processors and is not spelt out."""
+        return "below 1e-12" if 0 < abs(self.value) < 1e-12 else f"{self.value:.3g}"
+
 
 @dataclass
 class Findings:
@@ -120,7 +126,7 @@ class Findings:
         rows = [
             {
                 "finding": claim.sentence,
-                "measured": f"{claim.value:.3g}",
+                "measured": claim.measured,
                 "bound": f"{claim.comparison} {claim.bound:.3g}",
                 "holds": ("yes" if claim.holds else "NO") if claim.judged else "not judged",
             }
@@ -133,7 +139,8 @@ class Findings:
         """Save a figure as SVG and PNG, without a date, under the notebook's name."""
         folder = staging_dir(self.notebook) / "figures" / self.notebook
         folder.mkdir(parents=True, exist_ok=True)
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        with matplotlib.rc_context({"svg.hashsalt": self.notebook}):  # else every SVG has random ids
+            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
         figure.savefig(folder / f"{name}.png")
 
     def save(self) -> None:
@@ -145,7 +152,9 @@ class Findings:
         save_metrics(self.notebook, self.values, self.claims, self.provenance | {"profile": self.profile})
         failed = [claim for claim in self.claims.values() if claim.judged and not claim.holds]
         if failed:
-            raise ClaimFailed("; ".join(f"{c.sentence} (measured {c.value:.6g}, bound {c.comparison} {c.bound:g})" for c in failed))
+            raise ClaimFailed(
+                "; ".join(f"{c.sentence} (measured {c.value:.6g}, bound {c.comparison} {c.bound:g})" for c in failed)
+            )
 
 
 def save_metrics(notebook: str, values: dict, claims: dict[str, Claim], provenance: dict) -> Path:

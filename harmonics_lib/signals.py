@@ -150,9 +150,7 @@ class HarmonicProcess:
         if self.noise_std[1] > 0:
             noise = torch.randn(clean.shape, generator=generator, dtype=dtype, device=clean.device)
             observed = clean + noise_std[:, None] * noise
-        return SignalBatch(
-            observed, clean, amplitudes / peak[:, None], periods, phases, noise_std, peak, lookback
-        )
+        return SignalBatch(observed, clean, amplitudes / peak[:, None], periods, phases, noise_std, peak, lookback)
 
     def _draw_components(self, batch_size, generator, dtype):
         low, high = self.components

@@ -48,10 +48,12 @@ def harmonics(signal: Tensor) -> Harmonics:
         ValueError: an empty or integer signal.
     """
     if not signal.is_floating_point() or signal.shape[-1] < 1:
-        raise ValueError(f"signal must be floating-point with at least one sample, got {signal.dtype} {tuple(signal.shape)}")
+        raise ValueError(
+            f"signal must be floating-point with at least one sample, got {signal.dtype} {tuple(signal.shape)}"
+        )
     length = signal.shape[-1]
     spectrum = torch.fft.rfft(signal) / length
-    frequencies = torch.fft.rfftfreq(length, dtype=signal.dtype, device=signal.device)
+    frequencies = torch.arange(length // 2 + 1, dtype=signal.dtype, device=signal.device) / length
     paired = torch.full_like(frequencies, 2.0)
     paired[0] = 1.0
     if length % 2 == 0:
@@ -137,7 +139,8 @@ def energy_outside(signal: Tensor, frequency: float, bins: int = 2) -> float:
 
 def peak_bin(signal: Tensor) -> Tensor:
     """(...,) frequency of the largest bin of the periodogram of ``signal`` (..., N), bin 0 left out."""
-    return (torch.fft.rfft(signal).abs()[..., 1:].argmax(dim=-1) + 1) / signal.shape[-1]
+    bins = torch.fft.rfft(signal).abs()[..., 1:].argmax(dim=-1) + 1
+    return bins.to(signal.dtype) / signal.shape[-1]
 
 
 def parabolic_peak(signal: Tensor) -> Tensor:

@@ -6,15 +6,15 @@ import json
 import netrc
 import os
 import uuid
+import warnings
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
-import wandb
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 WANDB_PROJECT = "time-series"
-WANDB_HOST = "api.wandb.ai"
 
 
 class RunError(RuntimeError):
@@ -156,20 +156,31 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
 
 
 def wandb_mode() -> str:
-    """``WANDB_MODE`` where it is set, else online for a user who is logged in, else offline."""
-    if mode := os.environ.get("WANDB_MODE"):
-        return mode
+    """``WANDB_MODE`` where it is set, else online for a user who is logged in, else offline.
+
+    Online without a login would ask for a key and wait; that becomes offline, with a warning.
+    """
+    mode = os.environ.get("WANDB_MODE")
+    if mode == "online" and not _logged_in():
+        warnings.warn("WANDB_MODE is online but nobody is logged in; tracking offline (see wandb login)", stacklevel=2)
+        return "offline"
+    return mode or ("online" if _logged_in() else "offline")
+
+
+def _logged_in() -> bool:
     if os.environ.get("WANDB_API_KEY"):
-        return "online"
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
     try:
-        known = netrc.netrc().authenticators(WANDB_HOST)
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
-        known = None
-    return "online" if known else "offline"
+        return False
 
 
 def start_wandb(run: RunDirectory, name: str):
     """The W&B run that mirrors ``run``; a resumed run goes on under its run id. Never asks for input."""
+    import wandb  # here, because it takes a second that most uses of the library never need
+
     id_file = run.path / "wandb_id"
     if not id_file.exists():
         id_file.write_text(uuid.uuid4().hex[:8])

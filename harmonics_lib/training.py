@@ -33,16 +33,20 @@ class Stage:
         process: where signals come from.
         steps: number of gradient steps.
         lookback, horizon: samples that are seen, and predicted.
+        teacher_forcing: probability that a decoder reads the truth instead of its own prediction.
     """
 
     process: HarmonicProcess
     steps: int
     lookback: int = 100
     horizon: int = 5
+    teacher_forcing: float = 0.0
 
     def __post_init__(self):
         if min(self.steps, self.lookback, self.horizon) < 1:
             raise ValueError(f"a stage needs steps, lookback and horizon of at least 1, got {self}")
+        if not 0 <= self.teacher_forcing <= 1:
+            raise ValueError(f"teacher_forcing is a probability, got {self.teacher_forcing}")
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,9 @@ class TrainingConfig:
 
     def __post_init__(self):
         if min(self.batch_size, self.report_every, self.validation_size) < 1 or self.learning_rate <= 0:
-            raise ValueError(f"batch_size, report_every, validation_size and learning_rate must be positive, got {self}")
+            raise ValueError(
+                f"batch_size, report_every, validation_size and learning_rate must be positive, got {self}"
+            )
 
     def rate(self, step: int, total: int) -> float:
         """Learning rate of gradient step ``step`` (from 0) of ``total``."""
@@ -131,7 +137,7 @@ class _Trainer:
         self.schedule = [stage for stage in stages for _ in range(stage.steps)]
         self.data = random_stream(config.seed, "data", device)
         initialise(network, random_stream(config.seed, "initialisation", device))
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
         self.step = 0
         last = stages[-1]
         self.validation = last.process.sample(
@@ -175,7 +181,8 @@ class _Trainer:
         rate = self.config.rate(self.step, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self.network.loss(batch)
+        forcing = {"teacher_forcing": stage.teacher_forcing, "generator": self.data} if stage.teacher_forcing else {}
+        loss = self.network.loss(batch, **forcing)
         self.optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
@@ -239,5 +246,5 @@ def _threads(count: int):
 def _progress(total: int, done: int, name: str) -> tqdm:
     """A bar on stderr, or, in a headless report, in the file that its runner reads aloud."""
     path = os.environ.get("HARMONICS_PROGRESS")
-    stream = open(path, "w") if path else sys.stderr
+    stream = open(path, "w") if path else sys.stderr  # noqa: SIM115 (the bar writes to it until the run ends)
     return tqdm(total=total, initial=done, desc=name, unit="step", file=stream, dynamic_ncols=not path, mininterval=0.5)

@@ -1,0 +1,106 @@
+"""The networks: their sizes, their free-running continuation, and what their loss counts."""
+
+import math
+
+import pytest
+import torch
+from scipy import stats
+
+from harmonics_lib import HarmonicProcess, SmallLSTM, random_stream
+from harmonics_lib.networks import CurriculumGRU, Seq2SeqGRU, initialise
+
+
+def built(kind, **settings):
+    network = kind(**settings)
+    initialise(network, random_stream(0, "initialisation"))
+    return network.double()
+
+
+def batch(size=6, length=105, seed=0):
+    return HarmonicProcess().sample(size, length, 100, generator=random_stream(seed, "test"), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("kind, parameters", [(SmallLSTM, 41_301), (Seq2SeqGRU, 45_415), (CurriculumGRU, 141_573)])
+def test_parameter_counts(kind, parameters):
+    assert sum(p.numel() for p in kind().parameters()) == parameters
+
+
+def test_lstm_runs_on_its_own_predictions():
+    """Against the definition: read everything again at each step, the predictions included."""
+    network, signal = built(SmallLSTM), batch().past
+    for _ in range(4):
+        signal = torch.cat([signal, network(signal)[0][:, -1:]], dim=1)
+    assert torch.allclose(network.forecast(signal[:, :100], 4), signal[:, 100:], atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [1, 2, 250])
+def test_lstm_takes_a_lookback_of_any_length(length):
+    assert built(SmallLSTM).forecast(batch(length=300).observed[:, :length], 3).shape == (6, 3)
+
+
+def test_lstm_loss_counts_only_targets_that_exist():
+    network, signals = built(SmallLSTM), batch()
+    by_hand = [(network(signals.observed[:, :n])[0][:, -1] - signals.clean[:, n]) ** 2 for n in range(1, 105)]
+    assert network.loss(signals).item() == pytest.approx(torch.stack(by_hand).mean().item(), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", [Seq2SeqGRU, CurriculumGRU])
+def test_decoder_reads_the_truth_when_forced_and_itself_when_not(kind):
+    network, signals = built(kind), batch()
+    free = network(signals.past, 5)
+    always = torch.ones(6, 4, dtype=torch.bool)
+    assert torch.equal(network(signals.past, 5, ~always, signals.future), free)
+    assert torch.allclose(network(signals.past, 5, always, free.detach()), free)
+    forced = network(signals.past, 5, always, signals.future)
+    assert torch.equal(forced[:, 0], free[:, 0]) and not torch.allclose(forced[:, 1:], free[:, 1:])
+
+
+def test_free_running_loss_is_the_error_of_the_forecast():
+    network, signals = built(Seq2SeqGRU), batch()
+    error = ((network.forecast(signals.past, 5) - signals.future) ** 2).mean()
+    assert network.loss(signals).item() == pytest.approx(error.item())
+
+
+def test_teacher_forcing_draws_from_its_generator_alone():
+    network, signals = built(Seq2SeqGRU), batch()
+    losses = [network.loss(signals, 0.5, random_stream(3, "forcing")) for _ in range(2)]
+    assert losses[0] == losses[1] != network.loss(signals)
+
+
+def test_step_weights_leave_a_constant_error_as_it_is():
+    signals = batch()
+    errors = ((built(CurriculumGRU).forecast(signals.past, 5) - signals.future) ** 2).mean(0)
+    weights = torch.tensor([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5], dtype=torch.float64)
+    weighted = built(CurriculumGRU, step_weight=1.0).loss(signals)
+    assert weighted.item() == pytest.approx(((errors * weights).sum() / weights.sum()).item())
+
+
+@pytest.mark.parametrize("kind", [Seq2SeqGRU, CurriculumGRU])
+def test_a_longer_lookback_is_cut_and_a_shorter_one_refused(kind):
+    network, signals = built(kind), batch(length=130)
+    assert torch.equal(network.forecast(signals.observed, 3), network.forecast(signals.observed[:, -100:], 3))
+    with pytest.raises(ValueError, match="at least 100 samples, got 99"):
+        network.forecast(signals.observed[:, :99], 3)
+
+
+@pytest.mark.parametrize("features", ["real_imag", "magnitude_angle", "none"])
+@pytest.mark.parametrize("encoder", [0, 10])
+def test_every_part_of_the_seq2seq_network_can_be_left_out(features, encoder):
+    assert built(Seq2SeqGRU, features=features, encoder=encoder).forecast(batch().past, 5).shape == (6, 5)
+
+
+def test_unknown_features_are_refused():
+    with pytest.raises(ValueError, match="features must be one of real_imag"):
+        Seq2SeqGRU(features="power")
+
+
+def test_initial_weights_have_pytorchs_distribution_and_come_from_the_generator():
+    network, again = SmallLSTM(), SmallLSTM()
+    for each in (network, again):
+        initialise(each, random_stream(1, "initialisation"))
+    assert torch.equal(network.lstm.weight_hh_l0, again.lstm.weight_hh_l0)
+    bound = 1 / math.sqrt(100)
+    weights = network.lstm.weight_hh_l0.detach().flatten().numpy()
+    assert stats.kstest(weights, stats.uniform(-bound, 2 * bound).cdf).pvalue > 1e-3
+    default = SmallLSTM().lstm.weight_hh_l0.detach().flatten().numpy()
+    assert stats.ks_2samp(weights, default).pvalue > 1e-3

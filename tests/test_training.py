@@ -1,0 +1,238 @@
+"""Training goes on where it was killed, and loses nothing when something breaks."""
+
+import math
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from harmonics_lib import HarmonicProcess, SmallLSTM, Stage, TrainingConfig, train
+from harmonics_lib.networks import Seq2SeqGRU
+from harmonics_lib.tracking import RunDirectory, RunError, read_history, read_weights
+from harmonics_lib.training import TrainingDiverged, describe
+
+CONFIG = TrainingConfig(batch_size=8, report_every=5, warmup_steps=4, validation_size=16)
+STAGES = (Stage(HarmonicProcess((1, 3)), 12), Stage(HarmonicProcess((3, 6), noise_std=0.1), 18, horizon=7))
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {folder!r})
+from test_training import CONFIG, STAGES, SmallLSTM, train
+train(SmallLSTM(16), STAGES, CONFIG, sys.argv[1])
+"""
+
+
+def run(folder, stages=STAGES, config=CONFIG, **options):
+    return train(SmallLSTM(16), stages, config, folder, **options).path
+
+
+def files(folder):
+    return (folder / "history.csv").read_bytes(), (folder / "weights.safetensors").read_bytes()
+
+
+def test_killed_at_any_step_and_started_again_ends_bit_identical(tmp_path):
+    """kill -9, three times, at whatever step it happens to be; then compare with a run left alone."""
+    expected = files(run(tmp_path / "alone"))
+    killed, kills = tmp_path / "killed", 0
+    command = [sys.executable, "-c", SCRIPT.format(folder=os.path.dirname(__file__)), str(killed)]
+    while kills < 3:
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        before = _rows(killed)
+        while process.poll() is None and _rows(killed) == before:
+            time.sleep(0.001)
+        time.sleep(0.002 * kills)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        kills += 1
+    assert files(run(killed)) == expected
+
+
+def _rows(folder):
+    try:
+        return (folder / "history.csv").read_text().count("\n")
+    except FileNotFoundError:
+        return 0
+
+
+def test_stopped_between_reports_it_goes_on_from_the_last_one(tmp_path, monkeypatch):
+    expected = files(run(tmp_path / "alone"))
+    steps = []
+    original = SmallLSTM.loss
+
+    def stop_at_13(self, batch):
+        steps.append(1)
+        if len(steps) == 17:  # 13 gradient steps and some validations later
+            raise KeyboardInterrupt
+        return original(self, batch)
+
+    monkeypatch.setattr(SmallLSTM, "loss", stop_at_13)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "stopped")
+    monkeypatch.setattr(SmallLSTM, "loss", original)
+    assert files(run(tmp_path / "stopped")) == expected
+
+
+def test_rows_after_the_checkpoint_are_written_again_not_twice(tmp_path):
+    folder = run(tmp_path / "run")
+    (folder / "weights.safetensors").unlink()
+    with open(folder / "history.csv", "a") as file:
+        file.write("35,280,1,0.0")  # killed in the middle of a row
+    assert read_history(run(folder))["step"] == [5, 10, 15, 20, 25, 30]
+
+
+def test_scheduled_sampling_resumes_bit_identical(tmp_path):
+    stages = (Stage(HarmonicProcess(), 5, teacher_forcing=0.5), Stage(HarmonicProcess(), 5))
+    whole = train(Seq2SeqGRU(), stages, CONFIG, tmp_path / "whole").path
+    again = train(Seq2SeqGRU(), stages, CONFIG, tmp_path / "again").path
+    assert files(whole) == files(again)
+
+
+def test_a_finished_run_is_loaded_not_trained(tmp_path):
+    folder = run(tmp_path)
+    network = SmallLSTM(16)
+    before = (folder / "weights.safetensors").stat().st_mtime_ns
+    train(network, STAGES, CONFIG, folder)
+    assert (folder / "weights.safetensors").stat().st_mtime_ns == before
+    assert torch.equal(network.head.weight, read_weights(folder)["head.weight"])
+
+
+def test_stages_follow_one_another_in_the_history(tmp_path):
+    history = read_history(run(tmp_path))
+    assert history["stage"] == [0, 0, 1, 1, 1, 1]
+    assert history["signals"] == [40, 80, 120, 160, 200, 240]
+
+
+def test_training_learns(tmp_path):
+    stage = Stage(HarmonicProcess(1, (10, 30)), 300)
+    history = read_history(run(tmp_path, (stage,), replace(CONFIG, learning_rate=0.01, report_every=20, batch_size=16)))
+    assert history["validation_loss"][-1] < history["validation_loss"][0] / 10
+
+
+def test_rate_rises_linearly_and_falls_as_a_cosine():
+    config = TrainingConfig(learning_rate=1.0, final_rate=0.1, warmup_steps=10)
+    assert config.rate(0, 110) == pytest.approx(0.1)
+    assert config.rate(9, 110) == config.rate(10, 110) == pytest.approx(1.0)
+    assert config.rate(60, 110) == pytest.approx(0.55)
+    assert config.rate(110, 110) == pytest.approx(0.1)
+
+
+def test_a_fingerprint_names_a_configuration():
+    name = describe(SmallLSTM(16), STAGES, CONFIG)["fingerprint"]
+    assert name == describe(SmallLSTM(16), STAGES, CONFIG)["fingerprint"]
+    assert name != describe(SmallLSTM(17), STAGES, CONFIG)["fingerprint"]
+    assert name != describe(SmallLSTM(16), STAGES[:1], CONFIG)["fingerprint"]
+    assert name != describe(SmallLSTM(16), STAGES, replace(CONFIG, seed=1))["fingerprint"]
+
+
+def test_seeds_give_other_weights(tmp_path):
+    assert files(run(tmp_path / "a")) != files(run(tmp_path / "b", config=replace(CONFIG, seed=1)))
+
+
+def test_a_directory_of_another_configuration_is_refused(tmp_path):
+    run(tmp_path)
+    with pytest.raises(RunError, match="configuration differs"):
+        run(tmp_path, config=replace(CONFIG, seed=1))
+
+
+@pytest.fixture
+def unfinished(tmp_path):
+    """A run directory as a kill at step 30 would leave it."""
+    folder = run(tmp_path / "run", (replace(STAGES[0], steps=5),))
+    network = SmallLSTM(16)
+    directory = RunDirectory(tmp_path / "unfinished", describe(network, STAGES, CONFIG))
+    for name in ("history.csv",):
+        (directory.path / name).write_bytes((folder / name).read_bytes())
+    return directory
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"not a checkpoint at all"])
+def test_a_truncated_or_foreign_checkpoint_is_refused_and_kept(unfinished, content):
+    path = unfinished.path / "checkpoint.pt"
+    path.write_bytes(content)
+    with pytest.raises(RunError, match=r"truncated or not a checkpoint.*delete it"):
+        run(unfinished.path)
+    assert path.read_bytes() == content
+
+
+def test_a_checkpoint_cut_short_is_refused(unfinished):
+    unfinished.save_checkpoint({"step": 5, "weights": torch.zeros(1000)})
+    path = unfinished.path / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(RunError, match="truncated"):
+        unfinished.load_checkpoint()
+
+
+def test_a_checkpoint_of_another_run_is_refused(unfinished):
+    torch.save({"fingerprint": "abc", "step": 5}, unfinished.path / "checkpoint.pt")
+    with pytest.raises(RunError, match="belongs to run abc"):
+        run(unfinished.path)
+
+
+class Trap:
+    """Unpickling it would run code."""
+
+    def __reduce__(self):
+        return (os.mkdir, ("trap-was-sprung",))
+
+
+def test_loading_a_checkpoint_runs_no_code(unfinished, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"fingerprint": Trap()}, unfinished.path / "checkpoint.pt")
+    with pytest.raises(RunError, match="not a checkpoint"):
+        unfinished.load_checkpoint()
+    assert not (tmp_path / "trap-was-sprung").exists()
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(unfinished):
+    unfinished.save_checkpoint({"step": 5, "weights": torch.zeros(10)})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(RunError, match=r"could not write checkpoint\.pt.*previous one is intact"):
+            unfinished.save_checkpoint({"step": 10, "weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert unfinished.load_checkpoint()["step"] == 5
+    assert not list(unfinished.path.glob("*.part"))
+
+
+def test_truncated_weights_are_refused(tmp_path):
+    folder = run(tmp_path)
+    path = folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(RunError, match="truncated or foreign"):
+        read_weights(folder)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_with_a_good_checkpoint(tmp_path, monkeypatch):
+    original, calls = SmallLSTM.loss, []
+
+    def explode(self, batch):
+        calls.append(1)
+        return original(self, batch) * (math.nan if len(calls) > 8 else 1)
+
+    monkeypatch.setattr(SmallLSTM, "loss", explode)
+    with pytest.raises(TrainingDiverged, match=r"step 7: loss nan.*checkpoint of step 5.*learning rate below"):
+        run(tmp_path)
+    monkeypatch.setattr(SmallLSTM, "loss", original)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["step"] == 5
+    assert all(torch.isfinite(tensor).all() for tensor in state["network"].values())
+
+
+@pytest.mark.parametrize("settings", [{"batch_size": 0}, {"report_every": 0}, {"learning_rate": 0}])
+def test_impossible_configurations_are_refused(settings):
+    with pytest.raises(ValueError, match="must be positive"):
+        TrainingConfig(**settings)
+
+
+@pytest.mark.parametrize("settings", [{"steps": 0}, {"steps": 1, "horizon": 0}, {"steps": 1, "teacher_forcing": 2}])
+def test_impossible_stages_are_refused(settings):
+    with pytest.raises(ValueError, match=r"stage needs|probability"):
+        Stage(HarmonicProcess(), **settings)
