@@ -58,4 +58,4 @@ def _rounded(data):
         return {str(key): _rounded(value) for key, value in data.items()}
     if isinstance(data, list):
         return [_rounded(value) for value in data]
-    return float(f"{data:.3g}")
+    return float(f"{data:.3g}") if isinstance(data, float) else data

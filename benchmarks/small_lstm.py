@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from harmonics_lib import HarmonicProcess, SmallLSTM, random_stream
 
 LENGTH, LOOKBACK = 105, 100
-REFERENCE_SIGNALS, OUR_SIGNALS, OUR_BATCH = 3_000_000, 5500 * 96, 96
+REFERENCE_SIGNALS, OUR_SIGNALS, OUR_BATCH = 3_000_000, 10_000 * 64, 64
 
 
 class Mixtures(Dataset):
@@ -46,7 +46,7 @@ def reference_rate(threads: int, batches: int = 300) -> float:
 def our_rate() -> float:
     torch.set_num_threads(1)
     network, generator = SmallLSTM(), random_stream(0, "benchmark")
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.008)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.006)
     process = HarmonicProcess((3, 6), (2, 99))
 
     def step():
@@ -68,6 +68,8 @@ write(
     figures
     | {
         "reference_threads": threads,
+        "our_signals": OUR_SIGNALS,
+        "reference_signals": REFERENCE_SIGNALS,
         "our_seconds": ours,
         "reference_seconds": reference,
         "share_of_reference_time": OUR_SIGNALS / REFERENCE_SIGNALS / figures["ratio"],

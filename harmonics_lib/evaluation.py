@@ -87,7 +87,7 @@ def score(forecaster: Forecaster, test: FrozenSet, horizon: int) -> Score:
         raise ValueError(f"horizon must be between 1 and {test.horizon} for {test.name}, got {horizon}")
     batch = test.batch()
     with torch.no_grad():
-        forecast = forecaster(batch.past, horizon)
+        forecast = forecaster(batch.past.clone(), horizon)  # a forecaster may write into what it is given
     truth = batch.future[:, :horizon]
     if forecast.shape != truth.shape:
         raise ValueError(f"a forecaster must return shape {tuple(truth.shape)}, got {tuple(forecast.shape)}")

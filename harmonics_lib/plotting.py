@@ -9,7 +9,7 @@ METHODS = {
     "truth": ("#000000", "-", ""),
     "persistence": ("#999999", ":", "s"),
     "DFT": ("#E69F00", "--", "^"),
-    "tapered DFT": ("#F0E442", "-.", "v"),
+    "tapered DFT": ("#CC79A7", "-.", "v"),
     "small LSTM": ("#0072B2", "-", "o"),
 }
 
@@ -59,7 +59,7 @@ def plot_forecasts(ax: Axes, signal, forecasts: dict, lookback: int, first: int 
     for method, forecast in forecasts.items():
         forecast = np.asarray(forecast)
         ax.plot(np.arange(lookback, lookback + len(forecast)), forecast, **method_style(method))
-    ax.set(xlabel="time (samples)", ylabel="signal (peak of lookback)")
+    ax.set(xlabel="time (samples)", ylabel="signal (lookback peak = 1)")
     return ax
 
 
@@ -69,7 +69,7 @@ def plot_by_step(ax: Axes, method: str, values, low=None, high=None, first: int 
     ax.semilogy(steps, values, **method_style(method))
     if low is not None:
         ax.fill_between(steps, low, high, color=METHODS[method][0], alpha=0.25, linewidth=0)
-    ax.set(xlabel="step ahead (samples)", ylabel="MSE (squared lookback peak)")
+    ax.set(xlabel="step ahead (samples)", ylabel="MSE (lookback peak = 1)")
     return ax
 
 

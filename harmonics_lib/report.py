@@ -34,6 +34,8 @@ KERNEL_ENVIRONMENT = {
     "WANDB_SILENT": "true",
 }
 _FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
+WATCH_EVERY = 30  # seconds between two lines about a running cell, where there is no terminal to redraw
+_PREVIOUS = ".previous"  # what publication sets aside until its replacement stands
 _NUMBER = re.compile(r"<!--(\w+)\.([\w.]+):([^>\s]+)-->(.*?)<!---->", re.DOTALL)
 
 
@@ -49,7 +51,7 @@ def notebook_paths(selection: str = "") -> list[Path]:
     """
     paths = sorted((checkout() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     wanted = selection.split()
-    unknown = [number for number in wanted if not any(path.name.startswith(f"{number}_") for path in paths)]
+    unknown = [number for number in wanted if number not in [path.name[:2] for path in paths]]
     if unknown:
         known = " ".join(path.name[:2] for path in paths)
         raise ReportError(f"no notebook {' '.join(unknown)}; there are {known}")
@@ -81,6 +83,7 @@ class Progress:
     def __exit__(self, *exception):
         self._stop.set()
         self._watcher.join()
+        os.environ.pop("HARMONICS_PROGRESS", None)
         self._show("", end="")
 
     def start(self, cell: int) -> None:
@@ -98,8 +101,7 @@ class Progress:
         return time.monotonic() - self._started
 
     def _watch(self):
-        pause = 0.5 if sys.stderr.isatty() else 30
-        while not self._stop.wait(pause):
+        while not self._stop.wait(0.5 if sys.stderr.isatty() else WATCH_EVERY):
             training = re.split(r"[\r\n]", self._file.read_text(errors="replace").strip())[-1]
             self._show(f"{self.notebook}: cell {self.cell}/{self.cells}, {self.total:.0f} s  {training}", end="")
 
@@ -155,9 +157,13 @@ def execute(source: Path, target: Path, parameters: dict) -> Progress:
                 progress=progress,
             )
         except PapermillExecutionError as error:
-            raise ReportError(f"{name}, cell {progress.cell}: {error.ename}: {error.evalue.splitlines()[0]}") from error
+            reason = ": ".join([error.ename, *error.evalue.splitlines()[:1]])
+            raise ReportError(f"{name}, cell {progress.cell}: {reason}") from error
         except DeadKernelError as error:
             raise ReportError(f"{name}, cell {progress.cell}: the kernel died (killed, or out of memory)") from error
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise ReportError(f"{name}: could not be run: {reason}") from error
         progress.start(len(notebook.cells))
     return progress
 
@@ -207,15 +213,30 @@ def _keep_failed(notebook: Path) -> str:
 
 def _publish(stage: Path) -> None:
     """Move what a notebook made over the results of its last run, entry by entry."""
+    _repair_results()
     for entry in sorted(stage.glob("*/*")):
         target = results_dir() / entry.relative_to(stage)
         target.parent.mkdir(parents=True, exist_ok=True)
-        previous = target.with_name(target.name + ".previous")
-        if target.is_dir():
+        previous = target.with_name(target.name + _PREVIOUS)
+        if target.exists():
             os.replace(target, previous)
-        os.replace(entry, target)
-        shutil.rmtree(previous, ignore_errors=True)
+        try:
+            shutil.move(entry, target)
+        finally:
+            _repair_results()
     shutil.rmtree(stage)
+
+
+def _repair_results() -> None:
+    """Put back what a publication that was cut short had set aside, and drop what it replaced."""
+    for previous in results_dir().glob(f"*/*{_PREVIOUS}"):
+        target = previous.with_name(previous.name.removesuffix(_PREVIOUS))
+        if not target.exists():
+            os.replace(previous, target)
+        elif previous.is_dir():
+            shutil.rmtree(previous)
+        else:
+            previous.unlink()
 
 
 def fill_numbers(text: str) -> str:
@@ -264,8 +285,11 @@ def notebooks_table() -> str:
 
 
 def _fill_block(text: str, name: str, content: str) -> str:
-    pattern = re.compile(rf"(<!--{name}-->\n).*?(\n<!--/{name}-->)", re.DOTALL)
-    return pattern.sub(lambda match: match[1] + content + match[2], text)
+    pattern = re.compile(rf"(<!--{name}-->\n).*?(<!--/{name}-->)", re.DOTALL)
+    filled, count = pattern.subn(lambda match: f"{match[1]}{content}\n{match[2]}", text)
+    if count != 1:
+        raise ReportError(f"README.md needs exactly one block <!--{name}--> … <!--/{name}-->, it has {count}")
+    return filled
 
 
 def render_prose() -> dict[Path, str]:
@@ -278,8 +302,8 @@ def render_prose() -> dict[Path, str]:
                 cell.source = fill_numbers(cell.source)
         rendered[path] = nbformat.writes(notebook) + "\n"
     readme = checkout() / "README.md"
-    text = _fill_block(fill_numbers(readme.read_text()), "findings", findings_table())
-    rendered[readme] = _fill_block(text, "notebooks", notebooks_table())
+    text = _fill_block(readme.read_text(), "findings", findings_table())
+    rendered[readme] = fill_numbers(_fill_block(text, "notebooks", notebooks_table()))
     return rendered
 
 
@@ -315,6 +339,7 @@ def render_badges() -> dict[Path, str]:
 
 
 def _write(rendered: dict[Path, str]) -> None:
+    """Write the texts that differ from what stands there."""
     for path, text in rendered.items():
         if path.read_text() != text:
             path.write_text(text)
@@ -335,10 +360,13 @@ def run(notebooks: str, quick: bool):
         build = checkout() / "build" / "quick"
         shutil.rmtree(build, ignore_errors=True)
         os.environ |= {"HARMONICS_BUILD": str(build), "HARMONICS_RESULTS": str(build / "results")}
-    os.environ |= KERNEL_ENVIRONMENT
+    os.environ |= KERNEL_ENVIRONMENT | {
+        "HARMONICS_BUILD": str(build_dir().resolve()),
+        "HARMONICS_RESULTS": str(results_dir().resolve()),
+    }
     for name in _FOREIGN_ENVIRONMENT:
         os.environ.pop(name, None)
-    timings = {}
+    timings, status = {}, 0
     try:
         for path in notebook_paths(notebooks):
             progress = run_notebook(path, "quick" if quick else "full")
@@ -346,11 +374,13 @@ def run(notebooks: str, quick: bool):
             click.echo(f"{path.stem}: published after {progress.total:.0f} s", err=True)
     except (ReportError, KeyboardInterrupt) as error:
         click.echo(f"FAILED {str(error) or 'interrupted'}", err=True)
-        sys.exit(130 if isinstance(error.__cause__ or error, KeyboardInterrupt) else 1)
+        status = 130 if isinstance(error.__cause__ or error, KeyboardInterrupt) else 1
     log = {"finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "machine": " ".join(os.uname()), "notebooks": timings}
-    (results_dir() / "provenance.local.json").write_text(json.dumps(log, indent=1) + "\n")
-    if not quick:
+    if timings:
+        (results_dir() / "provenance.local.json").write_text(json.dumps(log, indent=1) + "\n")
+    if timings and not quick:
         _write(render_prose())
+    sys.exit(status)
 
 
 @main.command()

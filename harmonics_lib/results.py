@@ -1,5 +1,6 @@
 """Where results live, metrics with their provenance, claims that are checked, and published networks."""
 
+import copy
 import importlib.metadata
 import json
 import math
@@ -97,6 +98,7 @@ class Findings:
     Args:
         notebook: its name, for example ``"03_small_lstm"``.
         profile: ``"full"`` or ``"quick"``.
+        provenance: what the results depend on beside the code: seeds, fingerprints of trained networks.
     """
 
     notebook: str
@@ -195,7 +197,8 @@ def trained_network(
     """Make ``network`` the trained network of this configuration, and publish it with ``notebook`` as ``name``.
 
     It is loaded where ``results/models/<name>`` holds this configuration's fingerprint, else
-    trained (resuming a run that was killed). ``HARMONICS_RETRAIN=1`` trains it anew.
+    trained (resuming a run that was killed). ``HARMONICS_RETRAIN=1`` trains it anew even so; a run
+    that this had begun before it was killed goes on.
 
     Args:
         options: passed to ``train``.
@@ -224,16 +227,21 @@ def network_forecaster(network: nn.Module) -> Forecaster:
     """A trained network as a forecaster, in the dtype and on the device of the lookback it is given.
 
     The lookback is divided by its peak before the network sees it, and the forecast multiplied
-    by it, so that a series in any unit is served.
+    by it, so that a series in any unit is served. The network itself is left as it is: each dtype
+    and device gets a copy, made at its first forecast.
     """
+
+    copies: dict[tuple, nn.Module] = {}
 
     def forecast(lookback: Tensor, horizon: int) -> Tensor:
         check_lookback(lookback, horizon)
-        network.to(lookback.device, lookback.dtype).eval()
+        kind = (lookback.device, lookback.dtype)
+        if kind not in copies:
+            copies[kind] = copy.deepcopy(network).to(*kind).eval()
         peak = lookback.abs().amax(dim=1, keepdim=True)
         scale = torch.where(peak > 0, peak, 1.0)
         with torch.no_grad():
-            return network.forecast(lookback / scale, horizon) * scale
+            return copies[kind].forecast(lookback / scale, horizon) * scale
 
     return forecast
 

@@ -107,10 +107,12 @@ class HarmonicProcess:
     noise_std: float | tuple[float, float] = 0.0
 
     def __post_init__(self):
-        for name in ("components", "periods", "noise_std"):
-            object.__setattr__(self, name, _as_range(name, getattr(self, name)))
-        if not all(isinstance(c, int) for c in self.components) or self.components[0] < 1:
-            raise ValueError(f"components must be whole numbers of at least 1, got {self.components}")
+        for name, kind in (("components", int), ("periods", float), ("noise_std", float)):
+            object.__setattr__(self, name, _as_range(name, getattr(self, name), kind))
+        # One spelling for whole-number periods, so that equal processes have equal fingerprints.
+        object.__setattr__(self, "periods", tuple(int(p) if p == int(p) else p for p in self.periods))
+        if self.components[0] < 1:
+            raise ValueError(f"components must be at least 1, got {self.components}")
         if self.periods[0] < 2:
             raise ValueError(f"periods must be at least 2 samples (the Nyquist limit), got {self.periods}")
         if self.integer_periods and any(p != int(p) for p in self.periods):
@@ -174,12 +176,13 @@ class HarmonicProcess:
         return low * (high / low) ** uniform
 
 
-def _as_range(name: str, value) -> tuple:
+def _as_range(name: str, value, kind: type) -> tuple:
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    numbers = all(isinstance(v, (int, float)) and math.isfinite(v) for v in pair)
+    numbers = all(type(v) in (int, kind) and math.isfinite(v) for v in pair)
     if len(pair) != 2 or not numbers or pair[0] > pair[1]:
-        raise ValueError(f"{name} must be a number or a (low, high) pair with low <= high, got {value!r}")
-    return pair
+        what = "whole numbers" if kind is int else "numbers"
+        raise ValueError(f"{name} must be one or a (low, high) pair of {what} with low <= high, got {value!r}")
+    return tuple(kind(v) for v in pair)
 
 
 def _synthesise_integer(amplitudes: Tensor, periods: Tensor, phases: Tensor, length: int, longest: int) -> Tensor:
@@ -208,14 +211,21 @@ def _sine_table(longest: int, length: int, dtype: torch.dtype, device: torch.dev
 def _synthesise_continuous(amplitudes: Tensor, periods: Tensor, phases: Tensor, length: int) -> Tensor:
     """(B, length) sums of sinusoids of any period, from (B, K) parameters.
 
-    Time is split as t = c + f into coarse and fine steps of about sqrt(length), and
-    sin(wc + phase + wf) expanded, which turns length sines a component into 2 sqrt(length).
+    Time is split as t = stride c + f. The sum of a exp(i (w t + phase)) is then a product of two
+    small matrices of powers, of exp(i w stride) and of exp(i w), and a sine is its real part.
     """
-    stride = math.isqrt(length - 1) + 1
-    time = torch.arange(length, dtype=amplitudes.dtype, device=amplitudes.device)
-    omega = (2 * math.pi / periods)[..., None]  # (B, K, 1)
-    coarse = omega * time[::stride] + phases[..., None]  # (B, K, C)
-    fine = omega * time[:stride]  # (B, K, F)
-    left = torch.cat([coarse.sin(), coarse.cos()], dim=1) * amplitudes.repeat(1, 2)[..., None]
-    right = torch.cat([fine.cos(), fine.sin()], dim=1)
-    return (left.mT @ right).flatten(1)[:, :length]
+    stride = 16
+    omega = 2 * math.pi / periods
+    one = torch.ones_like(omega)
+    fine = _powers(torch.complex(one, 0 * one), torch.polar(one, omega), stride)
+    start = torch.polar(amplitudes, phases - math.pi / 2)  # sin x = cos(x - pi/2)
+    coarse = _powers(start, torch.polar(one, stride * omega), math.ceil(length / stride))
+    return (coarse @ fine.mT).real.flatten(1)[:, :length]
+
+
+def _powers(first: Tensor, ratio: Tensor, count: int) -> Tensor:
+    """(B, count, K): ``first`` (B, K) times the powers 0, 1, … of ``ratio`` (B, K)."""
+    terms = [first]
+    for _ in range(count - 1):
+        terms.append(terms[-1] * ratio)
+    return torch.stack(terms, dim=1)

@@ -131,9 +131,8 @@ def measure_taper(samples: Tensor) -> TaperMeasures:
 
 def energy_outside(signal: Tensor, frequency: float, bins: int = 2) -> float:
     """Leakage: the fraction of the energy of ``signal`` (N,) further than ``bins`` bins from ``frequency``."""
-    spectrum = torch.fft.rfft(signal.double())
-    energy = spectrum.abs().square()
-    distance = (torch.arange(len(energy)) - frequency * signal.shape[-1]).abs()
+    energy = torch.fft.fft(signal.double()).abs().square()
+    distance = (torch.fft.fftfreq(len(energy)).abs() - frequency).abs() * len(energy)
     return float(energy[distance > bins].sum() / energy.sum())
 
 

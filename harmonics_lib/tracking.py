@@ -7,12 +7,13 @@ import netrc
 import os
 import uuid
 import warnings
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 WANDB_PROJECT = "time-series"
 
@@ -100,27 +101,29 @@ class RunDirectory:
         """Add one row of numbers to ``history.csv``; the first row names the columns."""
         path = self.path / "history.csv"
         new = not path.exists()
-        with open(path, "a", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        try:
+            with open(path, "a", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as error:
+            raise RunError(f"could not write {path.name} ({error.strerror}); the last checkpoint is intact") from error
 
     def rewind_history(self, step: int) -> None:
         """Drop the rows after ``step``, and a half-written last one: they will be written again."""
         path = self.path / "history.csv"
-        if path.exists():
-            header, *lines = path.read_text().splitlines(keepends=True)
-            kept = [line for line in lines if line.endswith("\n") and int(line.split(",")[0]) <= step]
-            write_atomically(path, "".join([header, *kept] if kept else []).encode())
-            if not kept:
-                path.unlink()
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        kept = [line for line in lines[1:] if line.endswith("\n") and int(line.split(",")[0]) <= step]
+        if kept:
+            write_atomically(path, "".join([lines[0], *kept]).encode())
+        else:
+            path.unlink(missing_ok=True)
 
     def finish(self, weights: dict[str, torch.Tensor]) -> None:
         """Store the final weights; the checkpoint has done its work and goes."""
-        temporary = self.path / "weights.safetensors.part"
-        save_file({name: tensor.contiguous() for name, tensor in weights.items()}, temporary)
-        os.replace(temporary, self.path / "weights.safetensors")
+        content = save({name: tensor.cpu().contiguous() for name, tensor in weights.items()})
+        write_atomically(self.path / "weights.safetensors", content)
         (self.path / "checkpoint.pt").unlink(missing_ok=True)
 
 
@@ -183,17 +186,25 @@ def start_wandb(run: RunDirectory, name: str):
 
     id_file = run.path / "wandb_id"
     if not id_file.exists():
-        id_file.write_text(uuid.uuid4().hex[:8])
+        write_atomically(id_file, uuid.uuid4().hex[:8].encode())
     config = run.config
-    settings = {**config["network"]["settings"], **config["training"]}
-    return wandb.init(
+    hyperparameters = {**config["network"]["settings"], **config["training"]}
+    start = partial(
+        wandb.init,
         project=WANDB_PROJECT,
         name=name,
         id=id_file.read_text(),
         resume="allow",
-        tags=[f"{key}={value}"[:64] for key, value in settings.items()],
+        tags=[f"{key}={value}"[:64] for key, value in hyperparameters.items()],
         config=config,
         dir=run.path,
-        mode=wandb_mode(),
         settings=wandb.Settings(silent=True, console="off"),
     )
+    mode = wandb_mode()
+    try:
+        return start(mode=mode)
+    except wandb.errors.Error as error:
+        if mode != "online":
+            raise
+        warnings.warn(f"W&B cannot be reached ({error}); tracking offline", stacklevel=2)
+        return start(mode="offline")

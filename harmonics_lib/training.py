@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from harmonics_lib.networks import initialise
 from harmonics_lib.signals import HarmonicProcess, random_stream
-from harmonics_lib.tracking import RunDirectory, read_weights, start_wandb
+from harmonics_lib.tracking import RunDirectory, RunError, read_weights, start_wandb
 
 
 class TrainingDiverged(FloatingPointError):
@@ -74,9 +74,12 @@ class TrainingConfig:
     validation_size: int = 1000
 
     def __post_init__(self):
-        if min(self.batch_size, self.report_every, self.validation_size) < 1 or self.learning_rate <= 0:
+        for name in ("batch_size", "learning_rate", "clip_norm", "report_every", "validation_size"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+        if not 0 <= self.final_rate <= 1 or self.warmup_steps < 0:
             raise ValueError(
-                f"batch_size, report_every, validation_size and learning_rate must be positive, got {self}"
+                f"expected final_rate in [0, 1] and warmup_steps >= 0, got {self.final_rate} and {self.warmup_steps}"
             )
 
     def rate(self, step: int, total: int) -> float:
@@ -111,7 +114,7 @@ def train(
     """Train ``network`` in place through all ``stages``, resuming whatever ``run_dir`` holds.
 
     A run that was killed and is started again ends with the weights and the history, bit for
-    bit, of a run that was not (same machine, same number of threads).
+    bit, of a run that was not (on a CPU; same machine, same number of threads).
 
     Args:
         network: has ``settings`` and ``loss(batch)``; its weights are drawn from ``config.seed``.
@@ -124,7 +127,7 @@ def train(
     """
     run = RunDirectory(run_dir, describe(network, stages, config))
     with _threads(threads):
-        _Trainer(network.to(device), stages, config, run, torch.device(device)).run(track)
+        _Trainer(network, stages, config, run, torch.device(device)).run(track)
     return run
 
 
@@ -134,11 +137,13 @@ class _Trainer:
     def __init__(self, network, stages, config, run, device):
         self.network, self.stages, self.config, self.run_directory = network, stages, config, run
         self.total = sum(stage.steps for stage in stages)
-        self.schedule = [stage for stage in stages for _ in range(stage.steps)]
+        self.schedule = [index for index, stage in enumerate(stages) for _ in range(stage.steps)]
+        self.device = device
         self.data = random_stream(config.seed, "data", device)
-        initialise(network, random_stream(config.seed, "initialisation", device))
+        initialise(network.cpu(), random_stream(config.seed, "initialisation"))
+        network.to(device)
         self.optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-        self.step = 0
+        self.step = self.saved = 0
         last = stages[-1]
         self.validation = last.process.sample(
             config.validation_size,
@@ -174,7 +179,7 @@ class _Trainer:
         return math.fsum(losses) / count
 
     def _gradient_step(self) -> float:
-        stage = self.schedule[self.step]
+        stage = self.stages[self.schedule[self.step]]
         batch = stage.process.sample(
             self.config.batch_size, stage.lookback + stage.horizon, stage.lookback, generator=self.data
         )
@@ -186,12 +191,8 @@ class _Trainer:
         self.optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
-        if not math.isfinite(value := loss.item()) or not torch.isfinite(norm):
-            raise TrainingDiverged(
-                f"step {self.step}: loss {value}, gradient norm {norm.item()}. The checkpoint of step "
-                f"{self.step - self.step % self.config.report_every} in {self.run_directory.path} is good; "
-                f"try a learning rate below {self.config.learning_rate} or a clip_norm below {self.config.clip_norm}"
-            )
+        value = loss.item()
+        self._check_finite(loss=value, gradient_norm=norm.item())
         self.optimizer.step()
         self.step += 1
         return value
@@ -199,10 +200,11 @@ class _Trainer:
     def _report(self, train_loss: float, bar, mirror) -> None:
         with torch.no_grad():
             validation_loss = self.network.loss(self.validation).item()
+        self._check_finite(validation_loss=validation_loss)
         row = {
             "step": self.step,
             "signals": self.step * self.config.batch_size,
-            "stage": self.stages.index(self.schedule[self.step - 1]),
+            "stage": self.schedule[self.step - 1],
             "learning_rate": self.config.rate(self.step - 1, self.total),
             "train_loss": train_loss,
             "validation_loss": validation_loss,
@@ -213,20 +215,37 @@ class _Trainer:
         if mirror:
             mirror.log({"train loss": train_loss, "validation loss": validation_loss}, step=self.step)
 
+    def _check_finite(self, **numbers: float) -> None:
+        if all(math.isfinite(number) for number in numbers.values()):
+            return
+        where = f"the checkpoint of step {self.saved} in {self.run_directory.path} is good"
+        good = where if self.saved else "there is no checkpoint yet"
+        raise TrainingDiverged(
+            f"step {self.step}: {', '.join(f'{name} {number}' for name, number in numbers.items())}; {good}; "
+            f"try a learning_rate below {self.config.learning_rate} or a clip_norm below {self.config.clip_norm}"
+        )
+
     def _save(self) -> None:
         self.run_directory.save_checkpoint(
             {
                 "step": self.step,
+                "device": self.device.type,
                 "network": self.network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "data": self.data.get_state(),
             }
         )
+        self.saved = self.step
 
     def _restore(self) -> None:
         checkpoint = self.run_directory.load_checkpoint()
         if checkpoint:
-            self.step = checkpoint["step"]
+            if checkpoint["device"] != self.device.type:
+                raise RunError(
+                    f"{self.run_directory.path} was begun on {checkpoint['device']}, this is {self.device.type}; "
+                    "random streams do not move between devices: go on there, or delete the checkpoint to start anew"
+                )
+            self.step = self.saved = checkpoint["step"]
             self.network.load_state_dict(checkpoint["network"])
             self.optimizer.load_state_dict(checkpoint["optimizer"])
             self.data.set_state(checkpoint["data"])

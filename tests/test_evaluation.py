@@ -48,6 +48,12 @@ def test_by_step_averages_to_the_mse():
     assert np.shape(result.interval(by_step=True)) == (2, 7)
 
 
+def test_a_forecaster_that_writes_into_its_lookback_harms_nobody():
+    before = score(persistence(), SMALL, 5).mse
+    score(lambda lookback, horizon: lookback.zero_()[:, :horizon], SMALL, 5)
+    assert score(persistence(), SMALL, 5).mse == before
+
+
 @pytest.mark.parametrize("horizon", [0, 51])
 def test_a_horizon_beyond_the_set_is_refused(horizon):
     with pytest.raises(ValueError, match="horizon must be between 1 and 50"):

@@ -11,7 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from harmonics_lib import report
+from harmonics_lib import load_metrics, report
 from harmonics_lib.report import tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,6 +53,14 @@ def test_conda_takes_the_same_set():
 def test_prose_quotes_the_published_numbers():
     for path, text in report.render_prose().items():
         assert path.read_text() == text, f"{path.name} has drifted from results/metrics; run make report"
+
+
+def test_the_readme_holds_every_claim_and_every_answer():
+    readme = (ROOT / "README.md").read_text()
+    for path in NOTEBOOKS:
+        for claim in load_metrics(path.stem)["claims"].values():
+            assert f"| {claim['sentence']} |" in readme
+        assert f"](results/notebooks/{path.name})" in readme
 
 
 def test_badges_and_colab_cells_name_the_repository():

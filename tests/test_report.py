@@ -77,6 +77,7 @@ def test_the_quick_profile_is_a_parameter(place):
     "cell, said",
     [
         ("1 / 0", "90_test, cell 8: ZeroDivisionError: division by zero"),
+        ("assert 1 == 2", "90_test, cell 8: AssertionError"),
         ("findings.claim('no', 'Two is one', 2, '==', 1)\nfindings.save()", "90_test, cell 8: ClaimFailed: Two is one"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "90_test, cell 8: the kernel died"),
     ],
@@ -91,6 +92,42 @@ def test_a_failure_says_where_and_leaves_the_last_good_results(place, cell, said
     kept = nbformat.read(place / "build/failed/90_test.ipynb", as_version=4)
     if "died" not in said:
         assert any(output.output_type == "error" for c in kept.cells for output in c.get("outputs", []))
+
+
+PUBLISHED = ("notebooks/90_test.ipynb", "figures/90_test/line.svg", "metrics/90_test.json")
+
+
+def staged(place, text):
+    """A staging folder with one entry of each kind."""
+    for name in PUBLISHED:
+        path = place / "stage" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return place / "stage"
+
+
+@pytest.mark.parametrize("cut", range(1, 7))
+def test_a_publication_cut_short_loses_nothing(place, monkeypatch, cut):
+    """At whichever of its moves: each result is still the old one or the new one, and the next run ends it."""
+    report._publish(staged(place, "old"))
+    moves = []
+
+    def until_cut(move):
+        def moving(source, target):
+            moves.append(target)
+            if len(moves) == cut:
+                raise KeyboardInterrupt
+            return move(source, target)
+
+        return moving
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        for name in ("replace", "rename"):
+            patch.setattr(os, name, until_cut(getattr(os, name)))
+        report._publish(staged(place, "new"))
+    assert {(place / "results" / name).read_text() for name in PUBLISHED} <= {"old", "new"}
+    report._publish(staged(place, "new"))
+    assert contents(place / "results") == {name: b"new" for name in PUBLISHED}
 
 
 def test_an_unknown_parameter_is_refused(place):
@@ -119,14 +156,17 @@ def test_ctrl_c_ends_with_one_clear_line_and_the_old_results(place):
     assert contents(place / "results") == good
 
 
-def test_a_training_bar_is_read_aloud_and_not_published(place):
+def test_a_training_bar_is_read_aloud_and_not_published(place, capsys, monkeypatch):
+    monkeypatch.setattr(report, "WATCH_EVERY", 0.2)
     training = (
-        "import os\nfrom tqdm import tqdm\n"
-        "with open(os.environ['HARMONICS_PROGRESS'], 'w') as stream:\n"
-        "    for _ in tqdm(range(3), file=stream): pass"
+        "import time\nfrom harmonics_lib import *\n"
+        "config = TrainingConfig(batch_size=4, report_every=5, validation_size=4)\n"
+        "train(SmallLSTM(4), (Stage(HarmonicProcess(), 20),), config, 'run')\ntime.sleep(1)"
     )
     run_notebook(notebook(place, training), "full")
-    assert "it/s" not in (place / "results/notebooks/90_test.ipynb").read_text()
+    assert "step/s" not in (place / "results/notebooks/90_test.ipynb").read_text()
+    assert "SmallLSTM: 100%" in capsys.readouterr().err
+    assert "HARMONICS_PROGRESS" not in os.environ
 
 
 def test_numbers_in_prose_come_from_the_metrics(place):

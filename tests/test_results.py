@@ -5,11 +5,13 @@ import math
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from harmonics_lib import Findings, Stage, TrainingConfig, load_forecaster, network_forecaster, trained_network
 from harmonics_lib.networks import SmallLSTM
 from harmonics_lib.results import Claim, ClaimFailed, results_dir, staging_dir
 from harmonics_lib.signals import HarmonicProcess
+from harmonics_lib.tracking import read_weights
 
 
 @pytest.fixture
@@ -89,8 +91,17 @@ def test_a_published_configuration_is_loaded_and_another_trained(build, monkeypa
     assert trained(again) == results_dir() / "models" / "tiny"
     assert torch.equal(first.head.weight, again.head.weight)
     assert trained(SmallLSTM(5)).is_relative_to(staging_dir("99_test"))
+
+
+def test_retraining_replaces_what_stands(build, monkeypatch):
+    first = SmallLSTM(4)
+    trained(first)
+    (run,) = (build / "build" / "runs").iterdir()
+    weights = read_weights(run)
+    save_file({name: torch.zeros_like(tensor) for name, tensor in weights.items()}, run / "weights.safetensors")
     monkeypatch.setenv("HARMONICS_RETRAIN", "1")
-    assert trained(again).is_relative_to(staging_dir("99_test"))
+    again = SmallLSTM(4)
+    trained(again)
     assert torch.equal(first.head.weight, again.head.weight)
 
 
@@ -111,6 +122,16 @@ def test_a_forecast_has_the_dtype_and_the_unit_of_its_lookback():
     assert ahead.dtype == torch.float64 and forecast(lookback.float(), 4).dtype == torch.float32
     assert torch.allclose(forecast(1000 * lookback, 4), 1000 * ahead)
     assert torch.isfinite(forecast(torch.zeros(1, 20), 4)).all()
+
+
+def test_forecasting_leaves_the_network_as_it_was():
+    network = SmallLSTM(4).train()
+    lookback = torch.randn(3, 20, generator=torch.Generator().manual_seed(0))
+    forecast = network_forecaster(network)
+    before = forecast(lookback, 4)
+    forecast(lookback.bfloat16(), 4)
+    assert torch.equal(forecast(lookback, 4), before)
+    assert network.training and network.head.weight.dtype == torch.float32
 
 
 def test_a_forecast_leaves_no_gradient_and_changes_no_input():

@@ -133,6 +133,7 @@ def test_rows_can_be_selected():
         ({"components": 0}, "components"),
         ({"components": (6, 3)}, "low <= high"),
         ({"components": (1.5, 3)}, "whole numbers"),
+        ({"components": True}, "whole numbers"),
         ({"periods": (1, 99)}, "Nyquist"),
         ({"periods": (2.5, 99)}, "integer periods"),
         ({"periods": "long"}, "periods"),
@@ -145,6 +146,10 @@ def test_rows_can_be_selected():
 def test_impossible_settings_are_refused(settings, said):
     with pytest.raises(ValueError, match=said):
         HarmonicProcess(**settings)
+
+
+def test_equal_processes_are_equal_however_they_are_spelt():
+    assert repr(HarmonicProcess(4, (2.0, 99.0))) == repr(HarmonicProcess((4, 4), (2, 99), noise_std=(0, 0)))
 
 
 @pytest.mark.parametrize("sizes", [(0, 10, 5), (4, 10, 11), (4, 10, 0)])

@@ -100,6 +100,21 @@ def test_a_resumed_run_goes_on_under_its_id(stand_in, tmp_path, monkeypatch):
     assert [step for step, _ in stand_in.logged] == [2, 4]
 
 
+def test_without_a_network_tracking_goes_on_offline(stand_in, tmp_path, monkeypatch):
+    import wandb
+
+    def unreachable(**options):
+        if options["mode"] == "online":
+            raise wandb.errors.CommError("no route to host")
+        return stand_in.init(**options)
+
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    monkeypatch.setattr(wandb, "init", unreachable)
+    with pytest.warns(UserWarning, match="no route to host"):
+        train(SmallLSTM(4), STAGES, CONFIG, tmp_path / "run", track=True)
+    assert [step for step, _ in stand_in.logged] == [2, 4]
+
+
 def test_offline_tracking_neither_asks_nor_talks(nobody, tmp_path):
     """The real W&B, in a process without a terminal: it ends by itself and prints nothing."""
     script = "import sys; from test_tracking import *\ntrain(SmallLSTM(4), STAGES, CONFIG, sys.argv[1], track=True)\n"

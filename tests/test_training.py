@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -19,12 +20,13 @@ from harmonics_lib.training import TrainingDiverged, describe
 
 CONFIG = TrainingConfig(batch_size=8, report_every=5, warmup_steps=4, validation_size=16)
 STAGES = (Stage(HarmonicProcess((1, 3)), 12), Stage(HarmonicProcess((3, 6), noise_std=0.1), 18, horizon=7))
+LONG = (replace(STAGES[0], steps=400),)  # so long that no kill comes too late
 
 SCRIPT = """
 import sys
 sys.path.insert(0, {folder!r})
-from test_training import CONFIG, STAGES, SmallLSTM, train
-train(SmallLSTM(16), STAGES, CONFIG, sys.argv[1])
+from test_training import CONFIG, LONG, SmallLSTM, train
+train(SmallLSTM(16), LONG, CONFIG, sys.argv[1])
 """
 
 
@@ -38,7 +40,7 @@ def files(folder):
 
 def test_killed_at_any_step_and_started_again_ends_bit_identical(tmp_path):
     """kill -9, three times, at whatever step it happens to be; then compare with a run left alone."""
-    expected = files(run(tmp_path / "alone"))
+    expected = files(run(tmp_path / "alone", LONG))
     killed, kills = tmp_path / "killed", 0
     command = [sys.executable, "-c", SCRIPT.format(folder=os.path.dirname(__file__)), str(killed)]
     while kills < 3:
@@ -50,7 +52,7 @@ def test_killed_at_any_step_and_started_again_ends_bit_identical(tmp_path):
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         kills += 1
-    assert files(run(killed)) == expected
+    assert files(run(killed, LONG)) == expected
 
 
 def _rows(folder):
@@ -60,37 +62,50 @@ def _rows(folder):
         return 0
 
 
+@contextmanager
+def interrupted(monkeypatch, network, at):
+    """Ctrl-C at the call number ``at`` of the network's loss."""
+    original, calls = network.loss, []
+
+    def loss(self, *arguments, **options):
+        calls.append(1)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return original(self, *arguments, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(network, "loss", loss)
+        yield
+
+
 def test_stopped_between_reports_it_goes_on_from_the_last_one(tmp_path, monkeypatch):
     expected = files(run(tmp_path / "alone"))
-    steps = []
-    original = SmallLSTM.loss
-
-    def stop_at_13(self, batch):
-        steps.append(1)
-        if len(steps) == 17:  # 13 gradient steps and some validations later
-            raise KeyboardInterrupt
-        return original(self, batch)
-
-    monkeypatch.setattr(SmallLSTM, "loss", stop_at_13)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(monkeypatch, SmallLSTM, 17):  # 14 gradient steps and two validations later
         run(tmp_path / "stopped")
-    monkeypatch.setattr(SmallLSTM, "loss", original)
     assert files(run(tmp_path / "stopped")) == expected
 
 
-def test_rows_after_the_checkpoint_are_written_again_not_twice(tmp_path):
-    folder = run(tmp_path / "run")
-    (folder / "weights.safetensors").unlink()
-    with open(folder / "history.csv", "a") as file:
-        file.write("35,280,1,0.0")  # killed in the middle of a row
-    assert read_history(run(folder))["step"] == [5, 10, 15, 20, 25, 30]
+@pytest.mark.parametrize("tail", ["15,120,1,0.1,0.1,0.1\n", "15,12", ""])
+def test_rows_after_the_checkpoint_are_written_again_not_twice(tmp_path, monkeypatch, tail):
+    expected = files(run(tmp_path / "alone"))
+    with interrupted(monkeypatch, SmallLSTM, 16):  # the checkpoint is that of step 10
+        run(tmp_path / "run")
+    with open(tmp_path / "run" / "history.csv", "a") as file:
+        file.write(tail)  # killed after the row of step 15, or in the middle of it, but before its checkpoint
+    assert files(run(tmp_path / "run")) == expected
 
 
-def test_scheduled_sampling_resumes_bit_identical(tmp_path):
-    stages = (Stage(HarmonicProcess(), 5, teacher_forcing=0.5), Stage(HarmonicProcess(), 5))
+def test_killed_before_the_first_row_it_starts_anew(unfinished):
+    (unfinished.path / "history.csv").write_text("")
+    assert read_history(run(unfinished.path))["step"] == [5, 10, 15, 20, 25, 30]
+
+
+def test_scheduled_sampling_resumes_bit_identical(tmp_path, monkeypatch):
+    stages = (Stage(HarmonicProcess(), 12, teacher_forcing=0.5), Stage(HarmonicProcess(), 5))
     whole = train(Seq2SeqGRU(), stages, CONFIG, tmp_path / "whole").path
-    again = train(Seq2SeqGRU(), stages, CONFIG, tmp_path / "again").path
-    assert files(whole) == files(again)
+    with interrupted(monkeypatch, Seq2SeqGRU, 9):
+        train(Seq2SeqGRU(), stages, CONFIG, tmp_path / "stopped")
+    assert files(train(Seq2SeqGRU(), stages, CONFIG, tmp_path / "stopped").path) == files(whole)
 
 
 def test_a_finished_run_is_loaded_not_trained(tmp_path):
@@ -106,6 +121,11 @@ def test_stages_follow_one_another_in_the_history(tmp_path):
     history = read_history(run(tmp_path))
     assert history["stage"] == [0, 0, 1, 1, 1, 1]
     assert history["signals"] == [40, 80, 120, 160, 200, 240]
+
+
+def test_a_stage_that_comes_again_is_told_from_the_first(tmp_path):
+    short = tuple(replace(stage, steps=5) for stage in (STAGES[0], STAGES[1], STAGES[0]))
+    assert read_history(run(tmp_path, short))["stage"] == [0, 1, 2]
 
 
 def test_training_learns(tmp_path):
@@ -142,13 +162,8 @@ def test_a_directory_of_another_configuration_is_refused(tmp_path):
 
 @pytest.fixture
 def unfinished(tmp_path):
-    """A run directory as a kill at step 30 would leave it."""
-    folder = run(tmp_path / "run", (replace(STAGES[0], steps=5),))
-    network = SmallLSTM(16)
-    directory = RunDirectory(tmp_path / "unfinished", describe(network, STAGES, CONFIG))
-    for name in ("history.csv",):
-        (directory.path / name).write_bytes((folder / name).read_bytes())
-    return directory
+    """The directory of a run that has only begun."""
+    return RunDirectory(tmp_path / "unfinished", describe(SmallLSTM(16), STAGES, CONFIG))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"not a checkpoint at all"])
@@ -196,9 +211,11 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(unfinished):
     try:
         with pytest.raises(RunError, match=r"could not write checkpoint\.pt.*previous one is intact"):
             unfinished.save_checkpoint({"step": 10, "weights": torch.zeros(100_000)})
+        with pytest.raises(RunError, match=r"could not write weights"):
+            unfinished.finish({"weights": torch.zeros(100_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert unfinished.load_checkpoint()["step"] == 5
+    assert unfinished.load_checkpoint()["step"] == 5 and not unfinished.finished
     assert not list(unfinished.path.glob("*.part"))
 
 
@@ -218,7 +235,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_a_good_checkpoint(tmp_path
         return original(self, batch) * (math.nan if len(calls) > 8 else 1)
 
     monkeypatch.setattr(SmallLSTM, "loss", explode)
-    with pytest.raises(TrainingDiverged, match=r"step 7: loss nan.*checkpoint of step 5.*learning rate below"):
+    with pytest.raises(TrainingDiverged, match=r"step 7: loss nan.*checkpoint of step 5.*learning_rate below"):
         run(tmp_path)
     monkeypatch.setattr(SmallLSTM, "loss", original)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
@@ -226,9 +243,39 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_a_good_checkpoint(tmp_path
     assert all(torch.isfinite(tensor).all() for tensor in state["network"].values())
 
 
-@pytest.mark.parametrize("settings", [{"batch_size": 0}, {"report_every": 0}, {"learning_rate": 0}])
+def test_weights_that_overflow_at_the_last_step_are_not_published(tmp_path, monkeypatch):
+    original = torch.optim.Adam.step
+
+    def overflow(self, *arguments):
+        original(self, *arguments)
+        self.param_groups[0]["params"][0].data.fill_(math.nan)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", overflow)
+    with pytest.raises(TrainingDiverged, match=r"step 1: validation_loss nan; there is no checkpoint yet"):
+        run(tmp_path, (replace(STAGES[0], steps=1),))
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+def test_a_run_does_not_move_between_devices(unfinished):
+    unfinished.save_checkpoint({"step": 5, "device": "cuda"})
+    with pytest.raises(RunError, match="begun on cuda, this is cpu"):
+        run(unfinished.path)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_size": 0},
+        {"report_every": 0},
+        {"learning_rate": 0},
+        {"learning_rate": math.nan},
+        {"clip_norm": 0},
+        {"warmup_steps": -1},
+        {"final_rate": 2},
+    ],
+)
 def test_impossible_configurations_are_refused(settings):
-    with pytest.raises(ValueError, match="must be positive"):
+    with pytest.raises(ValueError, match=f"{next(iter(settings))}.*got"):
         TrainingConfig(**settings)
 
 
