@@ -253,7 +253,8 @@ def fill_numbers(text: str) -> str:
         try:
             metrics = load_metrics(notebook)
             claim, bound, _ = name.partition(".bound")
-            value = metrics["claims"][claim]["bound"] if bound else metrics["values"][name]
+            bounds = {stored["name"]: stored["bound"] for stored in metrics["claims"]}
+            value = bounds[claim] if bound else metrics["values"][name]
         except (FileNotFoundError, KeyError) as error:
             raise ReportError(f"prose quotes {notebook}.{name}, which the published metrics do not hold") from error
         return f"<!--{notebook}.{name}:{spec}-->{format(value, spec)}<!---->"
@@ -265,7 +266,7 @@ def findings_table() -> str:
     """All published claims as one Markdown table."""
     rows = ["| notebook | finding | measured | bound |", "|---|---|---|---|"]
     for path in sorted((results_dir() / "metrics").glob("*.json")):
-        for stored in json.loads(path.read_text())["claims"].values():
+        for stored in json.loads(path.read_text())["claims"]:
             claim = Claim(*(stored[name] for name in ("sentence", "value", "comparison", "bound", "judged")))
             rows.append(
                 f"| {path.stem[:2]} | {claim.sentence} | {claim.measured} | {claim.comparison} {claim.bound:.3g} |"

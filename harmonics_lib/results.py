@@ -163,7 +163,7 @@ def save_metrics(notebook: str, values: dict, claims: dict[str, Claim], provenan
     """Write ``metrics/<notebook>.json`` into the staging folder: sorted keys, six significant digits."""
     content = {
         "values": _rounded(values),
-        "claims": {name: _rounded(asdict(claim) | {"holds": claim.holds}) for name, claim in claims.items()},
+        "claims": [_rounded({"name": name, "holds": c.holds} | asdict(c)) for name, c in claims.items()],
         "provenance": provenance | {"python": platform.python_version(), "packages": _versions()},
     }
     path = staging_dir(notebook) / "metrics" / f"{notebook}.json"
@@ -173,7 +173,7 @@ def save_metrics(notebook: str, values: dict, claims: dict[str, Claim], provenan
 
 
 def load_metrics(notebook: str) -> dict:
-    """The published metrics of a notebook: ``{"values", "claims", "provenance"}``."""
+    """The published metrics of a notebook: ``{"values", "claims", "provenance"}``, claims in the notebook's order."""
     return json.loads((results_dir() / "metrics" / f"{notebook}.json").read_text())
 
 
