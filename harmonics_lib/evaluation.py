@@ -95,7 +95,7 @@ def score(forecaster: Forecaster, test: FrozenSet, horizon: int) -> Score:
 
 
 def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples: int = 1000) -> tuple:
-    """Percentile bootstrap interval (low, high) of the mean over axis 0 (Efron 1979)."""
+    """Percentile bootstrap interval (low, high) of the mean of ``samples`` (B, …) over B (Efron 1979)."""
     result = bootstrap(
         (samples,),
         np.mean,
@@ -106,4 +106,5 @@ def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples:
         method="percentile",
         rng=np.random.default_rng(0),
     )
-    return result.confidence_interval.low, result.confidence_interval.high
+    low, high = result.confidence_interval
+    return (float(low), float(high)) if samples.ndim == 1 else (low, high)

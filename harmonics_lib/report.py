@@ -4,9 +4,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,6 +68,7 @@ class Progress:
     cells: int
     seconds: list[float] = field(default_factory=list)
     cell: int = 0
+    interrupted: bool = False
 
     def __post_init__(self):
         self._file = build_dir() / "progress"
@@ -127,8 +130,25 @@ class _Engine(Engine):
         client = PapermillNotebookClient(
             nb_man, kernel_name=kernel_name, log_output=log_output, startup_timeout=start_timeout, timeout=None
         )
-        with open(build_dir() / "kernel.log", "w") as log:
+        with open(build_dir() / "kernel.log", "w") as log, _killed_by_ctrl_c(client, progress):
             client.execute(stderr=log)
+
+
+@contextmanager
+def _killed_by_ctrl_c(client: PapermillNotebookClient, progress: Progress):
+    """On Ctrl-C kill the kernel at once: no wait for a busy cell, even where the exception itself gets lost."""
+
+    def kill(number, frame):
+        progress.interrupted = True
+        if provisioner := getattr(client.km, "provisioner", None):
+            os.kill(provisioner.pid, signal.SIGKILL)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, kill)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 papermill_engines.register("harmonics", _Engine)
@@ -160,6 +180,8 @@ def execute(source: Path, target: Path, parameters: dict) -> Progress:
             reason = ": ".join([error.ename, *error.evalue.splitlines()[:1]])
             raise ReportError(f"{name}, cell {progress.cell}: {reason}") from error
         except DeadKernelError as error:
+            if progress.interrupted:
+                raise KeyboardInterrupt from error
             raise ReportError(f"{name}, cell {progress.cell}: the kernel died (killed, or out of memory)") from error
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
