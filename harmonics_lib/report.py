@@ -1,4 +1,4 @@
-"""Runs the notebooks, publishes what succeeded, and keeps prose and badges equal to the results."""
+"""Runs the notebooks and publishes what succeeded; the command line."""
 
 import json
 import os
@@ -20,12 +20,8 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-from harmonics_lib.results import Claim, build_dir, checkout, load_metrics, results_dir, staging_dir
+from harmonics_lib.prose import ReportError, notebook_paths, render_badges, render_prose
+from harmonics_lib.results import build_dir, checkout, results_dir, staging_dir
 
 #: Set for every kernel: threads that wait without spinning, and an allocator that keeps its buffers.
 KERNEL_ENVIRONMENT = {
@@ -38,26 +34,6 @@ KERNEL_ENVIRONMENT = {
 _FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
 WATCH_EVERY = 30  # seconds between two lines about a running cell, where there is no terminal to redraw
 _PREVIOUS = ".previous"  # what publication sets aside until its replacement stands
-_NUMBER = re.compile(r"<!--(\w+)\.([\w.]+):([^>\s]+)-->(.*?)<!---->", re.DOTALL)
-
-
-class ReportError(RuntimeError):
-    """A notebook did not run to its end; the message says which, where and why."""
-
-
-def notebook_paths(selection: str = "") -> list[Path]:
-    """The notebooks in order; ``selection`` is space-separated numbers, all when empty.
-
-    Raises:
-        ReportError: a number without a notebook.
-    """
-    paths = sorted((checkout() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    wanted = selection.split()
-    unknown = [number for number in wanted if number not in [path.name[:2] for path in paths]]
-    if unknown:
-        known = " ".join(path.name[:2] for path in paths)
-        raise ReportError(f"no notebook {' '.join(unknown)}; there are {known}")
-    return [path for path in paths if not wanted or path.name[:2] in wanted]
 
 
 @dataclass
@@ -261,108 +237,13 @@ def _repair_results() -> None:
             previous.unlink()
 
 
-def fill_numbers(text: str) -> str:
-    """Replace every number in ``<!--notebook.name:format-->number<!---->`` by the one in the metrics.
-
-    ``name`` is a value, or ``claim.bound`` for the bound of a claim.
-
-    Raises:
-        ReportError: the metrics hold no such value.
-    """
-
-    def fill(match: re.Match) -> str:
-        notebook, name, spec, _ = match.groups()
-        try:
-            metrics = load_metrics(notebook)
-            claim, bound, _ = name.partition(".bound")
-            bounds = {stored["name"]: stored["bound"] for stored in metrics["claims"]}
-            value = bounds[claim] if bound else metrics["values"][name]
-        except (FileNotFoundError, KeyError) as error:
-            raise ReportError(f"prose quotes {notebook}.{name}, which the published metrics do not hold") from error
-        return f"<!--{notebook}.{name}:{spec}-->{format(value, spec)}<!---->"
-
-    return _NUMBER.sub(fill, text)
-
-
-def findings_table() -> str:
-    """All published claims as one Markdown table."""
-    rows = ["| notebook | finding | measured | bound |", "|---|---|---|---|"]
-    for path in sorted((results_dir() / "metrics").glob("*.json")):
-        for stored in json.loads(path.read_text())["claims"]:
-            claim = Claim(*(stored[name] for name in ("sentence", "value", "comparison", "bound", "judged")))
-            rows.append(
-                f"| {path.stem[:2]} | {claim.sentence} | {claim.measured} | {claim.comparison} {claim.bound:.3g} |"
-            )
-    return "\n".join(rows)
-
-
-def notebooks_table() -> str:
-    """Every notebook with its badge and its one-line answer, as a Markdown table."""
-    rows = ["| notebook | answer | run it |", "|---|---|---|"]
-    for path in notebook_paths():
-        opening = nbformat.read(path, as_version=4).cells[0].source
-        title = opening.splitlines()[0].lstrip("# ")
-        answer = re.search(r"\*\*Answer:\*\* (.*?)(?:\n\n|$)", opening, re.DOTALL)[1].replace("\n", " ")
-        rows.append(f"| [{title}](results/notebooks/{path.name}) | {answer} | {_badge(path.name)} |")
-    return "\n".join(rows)
-
-
-def _fill_block(text: str, name: str, content: str) -> str:
-    pattern = re.compile(rf"(<!--{name}-->\n).*?(<!--/{name}-->)", re.DOTALL)
-    filled, count = pattern.subn(lambda match: f"{match[1]}{content}\n{match[2]}", text)
-    if count != 1:
-        raise ReportError(f"README.md needs exactly one block <!--{name}--> … <!--/{name}-->, it has {count}")
-    return filled
-
-
-def render_prose() -> dict[Path, str]:
-    """What README and the notebooks should say: path -> text, with every number and table filled in."""
-    rendered = {}
-    for path in [*notebook_paths(), *sorted((results_dir() / "notebooks").glob("*.ipynb"))]:
-        notebook = nbformat.read(path, as_version=4)
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                cell.source = fill_numbers(cell.source)
-        rendered[path] = nbformat.writes(notebook) + "\n"
-    readme = checkout() / "README.md"
-    text = _fill_block(readme.read_text(), "findings", findings_table())
-    rendered[readme] = fill_numbers(_fill_block(text, "notebooks", notebooks_table()))
-    return rendered
-
-
-def repository_url() -> str:
-    """Where the repository lives: ``[project.urls]`` in ``pyproject.toml``."""
-    return tomllib.loads((checkout() / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
-
-
-def _badge(notebook: str, url: str = "") -> str:
-    path = (url or repository_url()).removeprefix("https://github.com/")
-    target = f"https://colab.research.google.com/github/{path}/blob/main/notebooks/{notebook}"
-    return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({target})"
-
-
-def colab_setup(url: str) -> str:
-    """Source of the cell that installs the package when the notebook runs in Colab, from ``url``."""
-    return f'import sys\n\nif "google.colab" in sys.modules:\n    %pip install -q "git+{url}"'
-
-
-def render_badges() -> dict[Path, str]:
-    """The notebooks with the badge and the Colab cell that the repository's URL asks for: path -> text."""
-    url, rendered = repository_url(), {}
-    for path in notebook_paths():
-        notebook = nbformat.read(path, as_version=4)
-        for cell in notebook.cells:
-            tags = cell.metadata.get("tags", [])
-            if "badge" in tags:
-                cell.source = _badge(path.name, url)
-            if "colab" in tags:
-                cell.source = colab_setup(url)
-        rendered[path] = nbformat.writes(notebook) + "\n"
-    return rendered
-
-
-def _write(rendered: dict[Path, str]) -> None:
+def _write_or_fail(render) -> None:
     """Write the texts that differ from what stands there."""
+    try:
+        rendered = render()
+    except ReportError as error:
+        click.echo(f"FAILED {error}", err=True)
+        sys.exit(1)
     for path, text in rendered.items():
         if path.read_text() != text:
             path.write_text(text)
@@ -402,20 +283,20 @@ def run(notebooks: str, quick: bool):
     if timings:
         (results_dir() / "provenance.local.json").write_text(json.dumps(log, indent=1) + "\n")
     if timings and not quick:
-        _write(render_prose())
+        _write_or_fail(render_prose)
     sys.exit(status)
 
 
 @main.command()
 def prose():
     """Write the published numbers into README and notebooks."""
-    _write(render_prose())
+    _write_or_fail(render_prose)
 
 
 @main.command()
 def badges():
     """Write the repository's URL into badges and Colab cells."""
-    _write(render_badges())
+    _write_or_fail(render_badges)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from harmonics_lib.report import colab_setup
+from harmonics_lib.prose import colab_setup
 
 ROOT = Path(__file__).resolve().parents[1]
 

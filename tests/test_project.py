@@ -11,8 +11,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from harmonics_lib import load_metrics, report
-from harmonics_lib.report import tomllib
+from harmonics_lib import load_metrics, prose
+from harmonics_lib.prose import tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -51,7 +51,7 @@ def test_conda_takes_the_same_set():
 
 
 def test_prose_quotes_the_published_numbers():
-    for path, text in report.render_prose().items():
+    for path, text in prose.render_prose().items():
         assert path.read_text() == text, f"{path.name} has drifted from results/metrics; run make report"
 
 
@@ -64,7 +64,7 @@ def test_the_readme_holds_every_claim_and_every_answer():
 
 
 def test_badges_and_colab_cells_name_the_repository():
-    for path, text in report.render_badges().items():
+    for path, text in prose.render_badges().items():
         assert path.read_text() == text, f"{path.name} names another repository; run make badges"
 
 

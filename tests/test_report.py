@@ -13,7 +13,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from harmonics_lib import report
-from harmonics_lib.report import ReportError, fill_numbers, run_notebook
+from harmonics_lib.prose import ReportError, fill_numbers, notebook_paths
+from harmonics_lib.report import run_notebook
 
 GOOD = [
     "import sys, matplotlib.pyplot as plt\nfrom harmonics_lib.results import Findings",
@@ -181,7 +182,7 @@ def test_numbers_in_prose_come_from_the_metrics(place):
 
 def test_an_unknown_notebook_number_is_refused():
     with pytest.raises(ReportError, match="no notebook 98 99; there are"):
-        report.notebook_paths("01 98 99")
+        notebook_paths("01 98 99")
 
 
 def test_a_failing_command_has_a_failing_status(place):
