@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -116,8 +116,10 @@ def _killed_by_ctrl_c(client: PapermillNotebookClient, progress: Progress):
 
     def kill(number, frame):
         progress.interrupted = True
-        if provisioner := getattr(client.km, "provisioner", None):
-            os.kill(provisioner.pid, signal.SIGKILL)
+        pid = getattr(getattr(client.km, "provisioner", None), "pid", None)  # none before the kernel starts
+        with suppress(ProcessLookupError):
+            if pid:
+                os.kill(pid, signal.SIGKILL)
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, kill)

@@ -88,7 +88,18 @@ class Claim:
     @property
     def measured(self) -> str:
         """The number as text; what is left of zero after rounding differs between processors and is not spelt out."""
-        return "below 1e-12" if 0 < abs(self.value) < 1e-12 else f"{self.value:.3g}"
+        return "below 1e-12" if 0 < abs(self.value) < 1e-12 else _short(self.value)
+
+    @property
+    def kept(self) -> str:
+        """The comparison and the bound as text."""
+        return f"{self.comparison} {_short(self.bound)}"
+
+
+def _short(number: float) -> str:
+    """Whole numbers below a million as they are, others with three significant digits."""
+    whole = number == round(number, 0) and abs(number) < 1e6
+    return f"{number:.0f}" if whole else f"{number:.3g}"
 
 
 @dataclass
@@ -129,7 +140,7 @@ class Findings:
             {
                 "finding": claim.sentence,
                 "measured": claim.measured,
-                "bound": f"{claim.comparison} {claim.bound:.3g}",
+                "bound": claim.kept,
                 "holds": ("yes" if claim.holds else "NO") if claim.judged else "not judged",
             }
             for claim in self.claims.values()
