@@ -2,6 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := $(BIN)/python -m harmonics_lib.report
 NB ?=
+GPUS ?= 1
 
 # Threads that wait without spinning, and an allocator that keeps its buffers: training is 1.5 times faster.
 export OMP_WAIT_POLICY = PASSIVE
@@ -11,7 +12,7 @@ export MALLOC_TOP_PAD_ = 268435456
 export HARMONICS_RETRAIN = $(RETRAIN)
 unexport MPLBACKEND JUPYTER_PATH
 
-.PHONY: help setup report quick test colab lint lab badges bench lock clean
+.PHONY: help setup report quick train test colab lint lab badges bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -31,6 +32,9 @@ report: setup ## run the notebooks and publish results (NB="01 03" for some, RET
 
 quick: setup ## the quick profile, everything from scratch, into build/quick
 	$(RUN) run --quick --notebooks "$(NB)"
+
+train: setup ## train a published network anew (NAME=curriculum_gru; GPUS=4 for so many processes, a GPU each)
+	$(BIN)/torchrun --standalone --nproc-per-node=$(GPUS) -m harmonics_lib.report train $(NAME)
 
 test: setup ## unit tests, then every published notebook against its outputs (nbval)
 	$(BIN)/python -m pytest tests results/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=600

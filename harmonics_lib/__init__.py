@@ -2,16 +2,18 @@
 
 from harmonics_lib.classical import dft_extrapolation, persistence
 from harmonics_lib.evaluation import FROZEN_SETS, FrozenSet, bootstrap_interval, score
-from harmonics_lib.networks import SmallLSTM
+from harmonics_lib.networks import CurriculumGRU, Seq2SeqGRU, SmallLSTM
 from harmonics_lib.results import Findings, load_forecaster, load_metrics, network_forecaster, trained_network
 from harmonics_lib.signals import HarmonicProcess, SignalBatch, random_stream
 from harmonics_lib.training import Stage, TrainingConfig, train
 
 __all__ = [
     "FROZEN_SETS",
+    "CurriculumGRU",
     "Findings",
     "FrozenSet",
     "HarmonicProcess",
+    "Seq2SeqGRU",
     "SignalBatch",
     "SmallLSTM",
     "Stage",

@@ -201,3 +201,8 @@ def _known(features: str) -> str:
     if features not in FEATURES:
         raise ValueError(f"features must be one of {', '.join(FEATURES)}, got {features!r}")
     return features
+
+
+def build(description: dict) -> nn.Module:
+    """The network of a run's ``config.json``: ``{"class": its name, "settings": its arguments}``."""
+    return globals()[description["class"]](**description["settings"])

@@ -11,6 +11,8 @@ METHODS = {
     "DFT": ("#E69F00", "--", "^"),
     "tapered DFT": ("#CC79A7", "-.", "v"),
     "small LSTM": ("#0072B2", "-", "o"),
+    "seq2seq GRU": ("#009E73", "--", "D"),
+    "curriculum GRU": ("#D55E00", "-", "P"),
 }
 
 _STYLE = {
@@ -75,6 +77,17 @@ def plot_by_step(ax: Axes, method: str, values, low=None, high=None, first: int 
 
 def plot_history(ax: Axes, history: dict, label: str, **style) -> Axes:
     """Validation loss, logarithmic, against signals seen."""
-    ax.semilogy(np.array(history["signals"]) / 1000, history["validation_loss"], label=label, **style)
-    ax.set(xlabel="training signals (thousands)", ylabel="validation loss (MSE)")
+    ax.semilogy(np.array(history["signals"]) / 1e6, history["validation_loss"], label=label, **style)
+    ax.set(xlabel="training signals (millions)", ylabel="validation loss (MSE)")
+    return ax
+
+
+def plot_seeds(ax: Axes, groups: dict[str, list[float]], label: str | None = None, **style) -> Axes:
+    """Errors on a logarithmic axis: a row a group, a dot a seed, a bar at their median."""
+    style = {"color": "black", "marker": "o"} | style
+    rows = np.arange(len(groups))
+    for row, errors in zip(rows, groups.values(), strict=True):
+        ax.plot(errors, np.full(len(errors), row), linestyle="", label=label if row == 0 else None, **style)
+        ax.plot(np.median(errors), row, marker="|", markersize=16, color=style["color"])
+    ax.set(xscale="log", yticks=rows, yticklabels=groups, ylim=(len(groups) - 0.5, -0.5))
     return ax

@@ -15,13 +15,16 @@ from pathlib import Path
 import click
 import nbformat
 import papermill
+import torch
 from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from harmonics_lib.prose import ReportError, notebook_paths, render_badges, render_prose
-from harmonics_lib.results import build_dir, checkout, results_dir, staging_dir
+from harmonics_lib.results import build_dir, checkout, results_dir, staging_dir, train_again
+from harmonics_lib.tracking import RunError
+from harmonics_lib.training import TrainingDiverged
 
 #: Set for every kernel: threads that wait without spinning, and an allocator that keeps its buffers.
 KERNEL_ENVIRONMENT = {
@@ -287,6 +290,16 @@ def run(notebooks: str, quick: bool):
     if timings and not quick:
         _write_or_fail(render_prose)
     sys.exit(status)
+
+
+@main.command()
+@click.argument("name")
+def train(name: str):
+    """Train the published network NAME anew, on GPUs where there are any; under torchrun, on several."""
+    try:
+        train_again(name, device="cuda" if torch.cuda.is_available() else "cpu")
+    except (ValueError, RunError, TrainingDiverged) as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()

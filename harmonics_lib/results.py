@@ -17,11 +17,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from harmonics_lib import networks
 from harmonics_lib.classical import Forecaster
+from harmonics_lib.networks import build
 from harmonics_lib.signals import check_lookback
 from harmonics_lib.tracking import read_config, read_weights
-from harmonics_lib.training import Stage, TrainingConfig, describe, train
+from harmonics_lib.training import Stage, TrainingConfig, describe, rebuild, train
 
 _COMPARISONS = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
 _VERSIONED = ("torch", "numpy", "scipy", "matplotlib", "harmonics-lib")
@@ -42,13 +42,16 @@ def results_dir() -> Path:
     """Published results: ``HARMONICS_RESULTS``, else the checkout's, else those inside the package."""
     if path := os.environ.get("HARMONICS_RESULTS"):
         return Path(path)
+    return _shipped_results()
+
+
+def _shipped_results() -> Path:
     return (checkout() or Path(__file__).resolve().parent) / "results"
 
 
 def load_benchmark(name: str) -> dict:
     """What ``make bench`` measured last; times differ from run to run, so a report only quotes them."""
-    root = checkout() or Path(__file__).resolve().parent
-    return json.loads((root / "results" / "benchmarks" / f"{name}.json").read_text())
+    return json.loads((_shipped_results() / "benchmarks" / f"{name}.json").read_text())
 
 
 def build_dir() -> Path:
@@ -223,15 +226,45 @@ def trained_network(
     if not retrain and (read_config(published) or {}).get("fingerprint") == fingerprint:
         network.load_state_dict(read_weights(published))
         return published
-    run_dir = build_dir() / "runs" / f"{name}-{fingerprint}"
-    if retrain and (run_dir / "weights.safetensors").exists():
-        shutil.rmtree(run_dir)
+    run_dir = _run_dir(name, fingerprint, anew=retrain)
     train(network, stages, config, run_dir, **options)
     staged = staging_dir(notebook) / "models" / name
-    staged.mkdir(parents=True, exist_ok=True)
-    for file in _MODEL_FILES:
-        shutil.copyfile(run_dir / file, staged / file)
+    _copy_model(run_dir, staged)
     return staged
+
+
+def train_again(name: str, **options) -> None:
+    """Train a published network as its ``config.json`` says, and put the result in its place.
+
+    A run that this had begun before it was killed goes on. Under ``torchrun`` all processes share
+    the work, and the first one publishes.
+
+    Args:
+        options: passed to ``train``.
+
+    Raises:
+        ValueError: no network of that name is published.
+    """
+    network, stages, config = rebuild(read_config(_model_dir(name)))
+    first = os.environ.get("RANK", "0") == "0"
+    run_dir = _run_dir(name, describe(network, stages, config)["fingerprint"], anew=first)
+    train(network, stages, config, run_dir, **options)
+    if first:
+        _copy_model(run_dir, results_dir() / "models" / name)
+
+
+def _run_dir(name: str, fingerprint: str, anew: bool) -> Path:
+    """Where a network is trained; ``anew`` clears away a run that has come to its end."""
+    path = build_dir() / "runs" / f"{name}-{fingerprint}"
+    if anew and (path / "weights.safetensors").exists():
+        shutil.rmtree(path)
+    return path
+
+
+def _copy_model(run_dir: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for file in _MODEL_FILES:
+        shutil.copyfile(run_dir / file, target / file)
 
 
 def network_forecaster(network: nn.Module) -> Forecaster:
@@ -263,11 +296,16 @@ def load_forecaster(name: str) -> Forecaster:
     Raises:
         ValueError: no network of that name is published.
     """
-    folder = results_dir() / "models" / name
-    config = read_config(folder)
-    if config is None:
-        known = sorted(path.name for path in folder.parent.glob("*")) if folder.parent.exists() else []
-        raise ValueError(f"name must be a published network ({', '.join(known) or 'there are none'}), got {name!r}")
-    network = getattr(networks, config["network"]["class"])(**config["network"]["settings"])
+    folder = _model_dir(name)
+    network = build(read_config(folder)["network"])
     network.load_state_dict(read_weights(folder))
     return network_forecaster(network)
+
+
+def _model_dir(name: str) -> Path:
+    """Where a published network lies: among these results, else among those that came with the code."""
+    for results in (results_dir(), _shipped_results()):
+        if (results / "models" / name / "config.json").exists():
+            return results / "models" / name
+    known = sorted(path.name for path in (results_dir() / "models").glob("*"))
+    raise ValueError(f"name must be a published network ({', '.join(known) or 'there are none'}), got {name!r}")

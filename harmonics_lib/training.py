@@ -11,18 +11,24 @@ import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
-from harmonics_lib.networks import initialise
+from harmonics_lib.distributed import joined_ranks
+from harmonics_lib.networks import build, initialise
 from harmonics_lib.signals import HarmonicProcess, random_stream
 from harmonics_lib.tracking import RunDirectory, RunError, read_weights, start_wandb
 
 
 class TrainingDiverged(FloatingPointError):
     """The loss or its gradient is no longer finite."""
+
+
+PRECISIONS = ("float32", "bfloat16")
+DECAYS = ("cosine", "linear")
 
 
 @dataclass(frozen=True)
@@ -51,22 +57,31 @@ class Stage:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to descend: Adam, with linear warm-up and cosine decay over all stages together.
+    """How to descend: Adam, or Muon and Adam, with linear warm-up and one decay over all stages together.
 
     Args:
         seed: of the streams for data, initialisation and validation.
         batch_size: signals a step.
-        learning_rate: its peak.
-        final_rate: where the cosine ends, as a fraction of the peak.
+        learning_rate: peak rate of Adam (Kingma and Ba 2015).
+        muon_rate: peak rate of Muon (Jordan et al. 2024) for the weight matrices, Adam keeping the
+            vectors; 0 for Adam alone.
+        precision: ``"float32"``, or ``"bfloat16"`` for matrix products rounded to 8 bits
+            (autocast; weights, optimiser and loss stay in float32).
+        decay: ``"cosine"`` (Loshchilov and Hutter 2017) or ``"linear"``.
+        final_rate: where the decay ends, as a fraction of the peak.
         warmup_steps: steps of linear rise from 0.
         clip_norm: largest norm of the gradient.
         report_every: steps between two rows of the history; each row also writes a checkpoint.
-        validation_size: signals of the fixed validation batch, drawn from the last stage.
+        validation_size: signals of the fixed validation batch, drawn from the stage with the most
+            components (the last of these).
     """
 
     seed: int = 0
     batch_size: int = 128
     learning_rate: float = 0.002
+    muon_rate: float = 0.0
+    precision: str = "float32"
+    decay: str = "cosine"
     final_rate: float = 0.01
     warmup_steps: int = 100
     clip_norm: float = 1.0
@@ -77,17 +92,23 @@ class TrainingConfig:
         for name in ("batch_size", "learning_rate", "clip_norm", "report_every", "validation_size"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+        if not 0 <= self.muon_rate < math.inf:
+            raise ValueError(f"muon_rate must be 0 or positive and finite, got {self.muon_rate}")
+        for name, known in (("precision", PRECISIONS), ("decay", DECAYS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if not 0 <= self.final_rate <= 1 or self.warmup_steps < 0:
             raise ValueError(
                 f"expected final_rate in [0, 1] and warmup_steps >= 0, got {self.final_rate} and {self.warmup_steps}"
             )
 
-    def rate(self, step: int, total: int) -> float:
-        """Learning rate of gradient step ``step`` (from 0) of ``total``."""
+    def rate(self, peak: float, step: int, total: int) -> float:
+        """Learning rate of gradient step ``step`` (from 0) of ``total``, on a schedule with this peak."""
         if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
+            return peak * (step + 1) / self.warmup_steps
         progress = (step - self.warmup_steps) / max(1, total - self.warmup_steps)
-        return self.learning_rate * (self.final_rate + (1 - self.final_rate) * (1 + math.cos(math.pi * progress)) / 2)
+        left = 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
+        return peak * (self.final_rate + (1 - self.final_rate) * left)
 
 
 def describe(network: nn.Module, stages: tuple[Stage, ...], config: TrainingConfig) -> dict:
@@ -101,6 +122,13 @@ def describe(network: nn.Module, stages: tuple[Stage, ...], config: TrainingConf
     return json.loads(canonical) | {"fingerprint": hashlib.sha256(canonical.encode()).hexdigest()[:12]}
 
 
+def rebuild(description: dict) -> tuple[nn.Module, tuple[Stage, ...], TrainingConfig]:
+    """Network, stages and configuration of a run, from what ``describe`` made of them."""
+    stages = [stage | {"process": HarmonicProcess(**stage["process"])} for stage in description["stages"]]
+    config = TrainingConfig(**description["training"])
+    return build(description["network"]), tuple(Stage(**stage) for stage in stages), config
+
+
 def train(
     network: nn.Module,
     stages: tuple[Stage, ...],
@@ -110,14 +138,18 @@ def train(
     device: str | torch.device = "cpu",
     threads: int = 1,
     track: bool = False,
-) -> RunDirectory:
+) -> Path:
     """Train ``network`` in place through all ``stages``, resuming whatever ``run_dir`` holds.
 
     A run that was killed and is started again ends with the weights and the history, bit for
     bit, of a run that was not (on a CPU; same machine, same number of threads).
 
+    Under ``torchrun`` every process draws its own share of each batch, gradients are averaged, and
+    the first process alone reads and writes ``run_dir``.
+
     Args:
         network: has ``settings`` and ``loss(batch)``; its weights are drawn from ``config.seed``.
+        device: ``"cpu"`` or ``"cuda"``; a process of ``torchrun`` takes the GPU of its own number.
         threads: CPU threads of PyTorch; small networks are fastest with one.
         track: mirror the history to W&B.
 
@@ -125,48 +157,77 @@ def train(
         RunError: ``run_dir`` holds another run or a broken checkpoint.
         TrainingDiverged: the loss is not finite; the last good checkpoint is kept.
     """
-    run = RunDirectory(run_dir, describe(network, stages, config))
-    with _threads(threads):
-        _Trainer(network, stages, config, run, torch.device(device)).run(track)
-    return run
+    description = describe(network, stages, config)
+    with _threads(threads), joined_ranks(torch.device(device)) as (ranks, device):
+        run = RunDirectory(run_dir, description) if ranks.first else None
+        _Trainer(network, stages, config, run, device, ranks).run(track)
+        ranks.gather(None)  # nobody leaves before the results are on disk
+    return Path(run_dir)
+
+
+class _Loss(nn.Module):
+    """The loss of a network as the output of a module, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, batch, **options):
+        return self.network.loss(batch, **options)
 
 
 class _Trainer:
     """The state of a run between two steps: all that a checkpoint holds."""
 
-    def __init__(self, network, stages, config, run, device):
+    def __init__(self, network, stages, config, run, device, ranks):
+        if config.batch_size % ranks.count:
+            raise ValueError(f"expected a batch_size that {ranks.count} processes can share, got {config.batch_size}")
         self.network, self.stages, self.config, self.run_directory = network, stages, config, run
         self.total = sum(stage.steps for stage in stages)
         self.schedule = [index for index, stage in enumerate(stages) for _ in range(stage.steps)]
-        self.device = device
-        self.data = random_stream(config.seed, "data", device)
+        self.device, self.ranks = device, ranks
+        self.data = random_stream(config.seed, "data" if ranks.first else f"data of rank {ranks.rank}", device)
         initialise(network.cpu(), random_stream(config.seed, "initialisation"))
-        network.to(device)
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
+        self.loss = ranks.parallel(_Loss(network.to(device)))
+        self.optimizers = _optimizers(network, config)
         self.step = self.saved = 0
-        last = stages[-1]
-        self.validation = last.process.sample(
+        hardest = max(reversed(stages), key=lambda stage: stage.process.components[1])
+        self.validation = hardest.process.sample(
             config.validation_size,
-            last.lookback + last.horizon,
-            last.lookback,
+            hardest.lookback + hardest.horizon,
+            hardest.lookback,
             generator=random_stream(config.seed, "validation", device),
         )
 
     def run(self, track: bool) -> None:
-        if self.run_directory.finished:
-            self.network.load_state_dict(read_weights(self.run_directory.path))
+        weights, checkpoint = self.ranks.from_first(self._stored())
+        if weights:
+            self.network.load_state_dict(weights)
             return
-        self._restore()
-        name = f"{type(self.network).__name__}-{self.run_directory.config['fingerprint']}"
-        mirror = start_wandb(self.run_directory, name) if track else None
+        if checkpoint:
+            self._restore(checkpoint)
+        name, mirror = type(self.network).__name__, None
+        if self.ranks.first:
+            self.run_directory.rewind_history(self.step)
+            if track:
+                mirror = start_wandb(self.run_directory, f"{name}-{self.run_directory.config['fingerprint']}")
         try:
-            with _progress(self.total, self.step, type(self.network).__name__) as bar:
+            with _progress(self.total, self.step, name, disable=not self.ranks.first) as bar:
                 while self.step < self.total:
                     self._report(self._interval(bar), bar, mirror)
         finally:
             if mirror:
                 mirror.finish()
-        self.run_directory.finish(self.network.state_dict())
+        if self.ranks.first:
+            self.run_directory.finish(self.network.state_dict())
+
+    def _stored(self) -> tuple[dict | None, dict | None]:
+        """Final weights, or else the latest checkpoint, of the run directory."""
+        if not self.ranks.first:
+            return None, None
+        if self.run_directory.finished:
+            return read_weights(self.run_directory.path), None
+        return None, self.run_directory.load_checkpoint()
 
     def _interval(self, bar) -> float:
         """Steps up to the next report; their mean training loss."""
@@ -181,23 +242,35 @@ class _Trainer:
     def _gradient_step(self) -> float:
         stage = self.stages[self.schedule[self.step]]
         batch = stage.process.sample(
-            self.config.batch_size, stage.lookback + stage.horizon, stage.lookback, generator=self.data
+            self.config.batch_size // self.ranks.count,
+            stage.lookback + stage.horizon,
+            stage.lookback,
+            generator=self.data,
         )
-        rate = self.config.rate(self.step, self.total)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for peak, optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.config.rate(peak, self.step, self.total)
         forcing = {"teacher_forcing": stage.teacher_forcing, "generator": self.data} if stage.teacher_forcing else {}
-        loss = self.network.loss(batch, **forcing)
-        self.optimizer.zero_grad()
+        with self._autocast():
+            loss = self.loss(batch, **forcing)
+        self.network.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
         value = loss.item()
         self._check_finite(loss=value, gradient_norm=norm.item())
-        self.optimizer.step()
+        for _, optimizer in self.optimizers:
+            optimizer.step()
         self.step += 1
         return value
 
+    def _autocast(self):
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
+
     def _report(self, train_loss: float, bar, mirror) -> None:
+        train_loss = fmean(self.ranks.gather(train_loss))
+        streams = self.ranks.gather(self.data.get_state())
+        if not self.ranks.first:
+            return
         with torch.no_grad():
             validation_loss = self.network.loss(self.validation).item()
         self._check_finite(validation_loss=validation_loss)
@@ -205,12 +278,12 @@ class _Trainer:
             "step": self.step,
             "signals": self.step * self.config.batch_size,
             "stage": self.schedule[self.step - 1],
-            "learning_rate": self.config.rate(self.step - 1, self.total),
+            "learning_rate": self.config.rate(self.config.learning_rate, self.step - 1, self.total),
             "train_loss": train_loss,
             "validation_loss": validation_loss,
         }
         self.run_directory.append_history(row)
-        self._save()
+        self._save(streams)
         bar.set_postfix_str(f"loss {train_loss:.2e}, validation {validation_loss:.2e}")
         if mirror:
             mirror.log({"train loss": train_loss, "validation loss": validation_loss}, step=self.step)
@@ -225,31 +298,42 @@ class _Trainer:
             f"try a learning_rate below {self.config.learning_rate} or a clip_norm below {self.config.clip_norm}"
         )
 
-    def _save(self) -> None:
+    def _save(self, streams: list[torch.Tensor]) -> None:
         self.run_directory.save_checkpoint(
             {
                 "step": self.step,
                 "device": self.device.type,
                 "network": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "data": self.data.get_state(),
+                "optimizers": [optimizer.state_dict() for _, optimizer in self.optimizers],
+                "data": streams,
             }
         )
         self.saved = self.step
 
-    def _restore(self) -> None:
-        checkpoint = self.run_directory.load_checkpoint()
-        if checkpoint:
-            if checkpoint["device"] != self.device.type:
-                raise RunError(
-                    f"{self.run_directory.path} was begun on {checkpoint['device']}, this is {self.device.type}; "
-                    "random streams do not move between devices: go on there, or delete the checkpoint to start anew"
-                )
-            self.step = self.saved = checkpoint["step"]
-            self.network.load_state_dict(checkpoint["network"])
-            self.optimizer.load_state_dict(checkpoint["optimizer"])
-            self.data.set_state(checkpoint["data"])
-        self.run_directory.rewind_history(self.step)
+    def _restore(self, checkpoint: dict) -> None:
+        begun = (len(checkpoint["data"]), checkpoint["device"])
+        if begun != (self.ranks.count, self.device.type):
+            raise RunError(
+                f"the run was begun by {begun[0]} process(es) on {begun[1]}, this is {self.ranks.count} on "
+                f"{self.device.type}: random streams do not move: go on as before, or delete checkpoint.pt"
+            )
+        self.step = self.saved = checkpoint["step"]
+        self.network.load_state_dict(checkpoint["network"])
+        for (_, optimizer), state in zip(self.optimizers, checkpoint["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+        self.data.set_state(checkpoint["data"][self.ranks.rank])
+
+
+def _optimizers(network: nn.Module, config: TrainingConfig) -> list[tuple[float, torch.optim.Optimizer]]:
+    """Every optimiser with its peak rate. A column is no matrix: it has nothing to make orthogonal."""
+    parameters = list(network.parameters())
+    matrices = [p for p in parameters if config.muon_rate and p.ndim == 2 and min(p.shape) > 1]
+    rest = [p for p in parameters if all(p is not matrix for matrix in matrices)]
+    adam = torch.optim.Adam(rest, lr=config.learning_rate, fused=True)
+    if not matrices:
+        return [(config.learning_rate, adam)]
+    muon = torch.optim.Muon(matrices, lr=config.muon_rate, weight_decay=0.0)
+    return [(config.learning_rate, adam), (config.muon_rate, muon)]
 
 
 @contextmanager
@@ -262,8 +346,9 @@ def _threads(count: int):
         torch.set_num_threads(before)
 
 
-def _progress(total: int, done: int, name: str) -> tqdm:
+def _progress(total: int, done: int, name: str, disable: bool) -> tqdm:
     """A bar on stderr, or, in a headless report, in the file that its runner reads aloud."""
     path = os.environ.get("HARMONICS_PROGRESS")
     stream = open(path, "w") if path else sys.stderr  # noqa: SIM115 (the bar writes to it until the run ends)
-    return tqdm(total=total, initial=done, desc=name, unit="step", file=stream, dynamic_ncols=not path, mininterval=0.5)
+    look = {"desc": name, "unit": "step", "file": stream, "dynamic_ncols": not path, "mininterval": 0.5}
+    return tqdm(total=total, initial=done, disable=disable, **look)

@@ -9,8 +9,16 @@ import torch
 from harmonics_lib import FROZEN_SETS, FrozenSet, HarmonicProcess, bootstrap_interval, persistence, score
 
 # Periods and component counts are whole numbers: their digest is the same on every machine.
-DIGESTS = {"mixtures_3_6": "c2679d8d68654464"}
-FIRST_SAMPLES = {"mixtures_3_6": [-0.4052322471467288, -0.3420012431138795, -0.2789467392567502]}
+DIGESTS = {
+    "mixtures_3_6": "c2679d8d68654464",
+    "mixtures_1_45": "43094199be467010",
+    "mixtures_1_45_short_periods": "8c14c099f52b1586",
+}
+FIRST_SAMPLES = {
+    "mixtures_3_6": [-0.4052322471467288, -0.3420012431138795, -0.2789467392567502],
+    "mixtures_1_45": [0.17990709281927045, 0.2773943500906901, 0.38369814708076394],
+    "mixtures_1_45_short_periods": [-0.0636927948209662, -0.013336008242603888, 0.03588593496781323],
+}
 
 
 @pytest.mark.parametrize("name", FROZEN_SETS)

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from harmonics_lib import Findings, Stage, TrainingConfig, load_forecaster, network_forecaster, trained_network
 from harmonics_lib.networks import SmallLSTM
-from harmonics_lib.results import Claim, ClaimFailed, results_dir, staging_dir
+from harmonics_lib.results import Claim, ClaimFailed, results_dir, staging_dir, train_again
 from harmonics_lib.signals import HarmonicProcess
 from harmonics_lib.tracking import read_weights
 
@@ -103,6 +103,18 @@ def test_retraining_replaces_what_stands(build, monkeypatch):
     again = SmallLSTM(4)
     trained(again)
     assert torch.equal(first.head.weight, again.head.weight)
+
+
+def test_training_a_published_network_again_replaces_it(build):
+    first = SmallLSTM(4)
+    trained(first)
+    publish(build)
+    path = results_dir() / "models" / "tiny" / "weights.safetensors"
+    save_file({name: torch.zeros_like(tensor) for name, tensor in read_weights(path.parent).items()}, path)
+    train_again("tiny")
+    assert torch.equal(read_weights(path.parent)["head.weight"], first.head.weight)
+    with pytest.raises(ValueError, match=r"published network \(tiny\), got 'huge'"):
+        train_again("huge")
 
 
 def test_published_networks_are_forecasters_by_name(build):

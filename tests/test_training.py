@@ -13,10 +13,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harmonics_lib import HarmonicProcess, SmallLSTM, Stage, TrainingConfig, train
-from harmonics_lib.networks import Seq2SeqGRU
+from harmonics_lib import HarmonicProcess, SmallLSTM, Stage, TrainingConfig, random_stream, train
+from harmonics_lib.networks import Seq2SeqGRU, initialise
 from harmonics_lib.tracking import RunDirectory, RunError, read_history, read_weights
-from harmonics_lib.training import TrainingDiverged, describe
+from harmonics_lib.training import TrainingDiverged, describe, rebuild
 
 CONFIG = TrainingConfig(batch_size=8, report_every=5, warmup_steps=4, validation_size=16)
 STAGES = (Stage(HarmonicProcess((1, 3)), 12), Stage(HarmonicProcess((3, 6), noise_std=0.1), 18, horizon=7))
@@ -31,7 +31,7 @@ train(SmallLSTM(16), LONG, CONFIG, sys.argv[1])
 
 
 def run(folder, stages=STAGES, config=CONFIG, **options):
-    return train(SmallLSTM(16), stages, config, folder, **options).path
+    return train(SmallLSTM(16), stages, config, folder, **options)
 
 
 def files(folder):
@@ -102,10 +102,40 @@ def test_killed_before_the_first_row_it_starts_anew(unfinished):
 
 def test_scheduled_sampling_resumes_bit_identical(tmp_path, monkeypatch):
     stages = (Stage(HarmonicProcess(), 12, teacher_forcing=0.5), Stage(HarmonicProcess(), 5))
-    whole = train(Seq2SeqGRU(), stages, CONFIG, tmp_path / "whole").path
+    whole = train(Seq2SeqGRU(), stages, CONFIG, tmp_path / "whole")
     with interrupted(monkeypatch, Seq2SeqGRU, 9):
         train(Seq2SeqGRU(), stages, CONFIG, tmp_path / "stopped")
-    assert files(train(Seq2SeqGRU(), stages, CONFIG, tmp_path / "stopped").path) == files(whole)
+    assert files(train(Seq2SeqGRU(), stages, CONFIG, tmp_path / "stopped")) == files(whole)
+
+
+def test_muon_in_bfloat16_resumes_bit_identical(tmp_path, monkeypatch):
+    config = replace(CONFIG, muon_rate=0.02, precision="bfloat16", decay="linear")
+    expected = files(run(tmp_path / "whole", config=config))
+    with interrupted(monkeypatch, SmallLSTM, 17):
+        run(tmp_path / "stopped", config=config)
+    assert files(run(tmp_path / "stopped", config=config)) == expected
+
+
+def test_muon_moves_the_matrices_and_adam_the_rest(tmp_path):
+    """A step of Muon has a known spectral norm, rate sqrt(rows / columns); one of Adam, equal absolute values."""
+    config = replace(CONFIG, learning_rate=1e-3, muon_rate=1e-2, warmup_steps=0)
+    network, start = SmallLSTM(16), SmallLSTM(16)
+    initialise(start, random_stream(CONFIG.seed, "initialisation"))
+    train(network, (replace(STAGES[0], steps=1),), config, tmp_path)
+    step = {name: start.state_dict()[name] - weights for name, weights in network.state_dict().items()}
+    spectral_norm = torch.linalg.matrix_norm(step["lstm.weight_hh_l0"], 2).item()  # (64, 16)
+    assert spectral_norm == pytest.approx(1e-2 * math.sqrt(64 / 16), rel=0.3)
+    for name in ("lstm.weight_ih_l0", "lstm.bias_hh_l0", "head.weight"):  # one column, no matrix, one row
+        torch.testing.assert_close(step[name].abs(), torch.full_like(step[name], 1e-3), rtol=0.01, atol=0)
+
+
+def test_bfloat16_rounds_the_products_but_keeps_weights_whole(tmp_path):
+    single, half = SmallLSTM(16), SmallLSTM(16)
+    train(single, STAGES, CONFIG, tmp_path / "single")
+    train(half, STAGES, replace(CONFIG, precision="bfloat16"), tmp_path / "half")
+    assert half.head.weight.dtype == torch.float32
+    assert not torch.equal(single.head.weight, half.head.weight)
+    torch.testing.assert_close(single.head.weight, half.head.weight, rtol=0, atol=0.01)
 
 
 def test_a_finished_run_is_loaded_not_trained(tmp_path):
@@ -135,11 +165,32 @@ def test_training_learns(tmp_path):
 
 
 def test_rate_rises_linearly_and_falls_as_a_cosine():
-    config = TrainingConfig(learning_rate=1.0, final_rate=0.1, warmup_steps=10)
-    assert config.rate(0, 110) == pytest.approx(0.1)
-    assert config.rate(9, 110) == config.rate(10, 110) == pytest.approx(1.0)
-    assert config.rate(60, 110) == pytest.approx(0.55)
-    assert config.rate(110, 110) == pytest.approx(0.1)
+    config = TrainingConfig(final_rate=0.1, warmup_steps=10)
+    rate = [config.rate(2.0, step, 110) for step in range(111)]
+    assert rate[0] == pytest.approx(0.2)
+    assert rate[9] == rate[10] == pytest.approx(2.0)
+    assert rate[60] == pytest.approx(1.1)
+    assert rate[110] == pytest.approx(0.2)
+
+
+def test_rate_falls_as_a_line():
+    config = TrainingConfig(decay="linear", final_rate=0.0, warmup_steps=10)
+    assert [config.rate(2.0, step, 110) for step in (0, 10, 60, 110)] == pytest.approx([0.2, 2.0, 1.0, 0.0])
+
+
+def test_validation_is_drawn_from_the_stage_with_the_most_components(tmp_path):
+    """So that a curriculum and its reverse, which end on different mixtures, are judged on the same ones."""
+    stages = tuple(replace(stage, steps=5) for stage in STAGES)
+    still = replace(CONFIG, learning_rate=1e-12)
+    there = read_history(run(tmp_path / "a", stages, still))["validation_loss"][-1]
+    back = read_history(run(tmp_path / "b", stages[::-1], still))["validation_loss"][-1]
+    assert there == pytest.approx(back, rel=1e-4)
+
+
+def test_a_description_holds_the_whole_run():
+    stages = (Stage(HarmonicProcess(3, (2.5, 9), False, (0.01, 0.3)), 5, teacher_forcing=0.5), *STAGES)
+    description = describe(Seq2SeqGRU("none", encoder=0), stages, replace(CONFIG, muon_rate=0.02))
+    assert describe(*rebuild(description)) == description
 
 
 def test_a_fingerprint_names_a_configuration():
@@ -257,8 +308,8 @@ def test_weights_that_overflow_at_the_last_step_are_not_published(tmp_path, monk
 
 
 def test_a_run_does_not_move_between_devices(unfinished):
-    unfinished.save_checkpoint({"step": 5, "device": "cuda"})
-    with pytest.raises(RunError, match="begun on cuda, this is cpu"):
+    unfinished.save_checkpoint({"step": 5, "device": "cuda", "data": [None]})
+    with pytest.raises(RunError, match=r"process.* on cuda, this is 1 on cpu"):
         run(unfinished.path)
 
 
@@ -272,6 +323,9 @@ def test_a_run_does_not_move_between_devices(unfinished):
         {"clip_norm": 0},
         {"warmup_steps": -1},
         {"final_rate": 2},
+        {"muon_rate": -1},
+        {"precision": "float8"},
+        {"decay": "sudden"},
     ],
 )
 def test_impossible_configurations_are_refused(settings):

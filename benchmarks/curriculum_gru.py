@@ -1,0 +1,143 @@
+"""How fast the curriculum GRU trains, and what each setting of PyTorch and of the machine does to it.
+
+Each setting runs in a process of its own, in turn, several rounds; rates are medians, ratios are
+to the default of the same round. ``loop`` is the straightforward way: the same network and batch,
+but each signal is built on its own in a ``DataLoader``, with PyTorch's default threads and allocator.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import torch
+from common import loop_signal, rate, write
+from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
+
+from harmonics_lib import CurriculumGRU, HarmonicProcess, Stage, TrainingConfig, random_stream, train
+
+BATCH, ROUNDS, STEPS = 512, 3, 100
+PROCESS = HarmonicProcess((1, 45), (10, 99))
+DEFAULT = {
+    "threads": 1,
+    "precision": "float32",
+    "compile": False,
+    "muon_rate": 0.02,
+    "allocator": "ours",
+    "processes": 1,
+}
+SETTINGS = {
+    "default": {},
+    "adam_alone": {"muon_rate": 0.0},
+    "system_allocator": {"allocator": "system"},
+    "two_threads": {"threads": 2},
+    "two_processes": {"processes": 2},
+    "bfloat16": {"precision": "bfloat16"},
+    "compile": {"compile": True},
+    "bfloat16_compile": {"precision": "bfloat16", "compile": True},
+    "loop": {"loop": True, "allocator": "system"},
+}
+
+
+def train_rate(settings: dict) -> float:
+    """Signals per second of ``train``, start-up taken off by the difference of two runs."""
+    network = CurriculumGRU()
+    if settings["compile"]:
+        network.loss = torch.compile(network.loss)
+    recipe = {"learning_rate": 0.003, "muon_rate": settings["muon_rate"], "precision": settings["precision"]}
+    config = TrainingConfig(0, BATCH, report_every=10_000, validation_size=8, **recipe)
+
+    def seconds(steps):
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            train(network, (Stage(PROCESS, steps, horizon=10),), config, folder, threads=settings["threads"])
+            return time.perf_counter() - started
+
+    seconds(5)  # compiles
+    return STEPS * BATCH / (seconds(STEPS + 5) - seconds(5))
+
+
+class Mixtures(Dataset):
+    """Fresh signals, one at a time."""
+
+    def __init__(self, size: int):
+        self.size, self.rng = size, np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index):
+        signal = torch.from_numpy(loop_signal(self.rng, 110, (1, 45), (10, 99), 100)).float()
+        return signal[:100], signal[100:]
+
+
+def loop_rate(steps: int = 30) -> float:
+    network = CurriculumGRU()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    started = time.perf_counter()
+    for past, future in DataLoader(Mixtures(BATCH * steps), batch_size=BATCH):
+        optimizer.zero_grad()
+        torch.nn.functional.mse_loss(network(past, 10), future).backward()
+        optimizer.step()
+    return BATCH * steps / (time.perf_counter() - started)
+
+
+def measure(settings: dict) -> float:
+    """The rate in a fresh process, or in several that share each batch."""
+    environment = os.environ | {"HARMONICS_PROGRESS": os.devnull}
+    if settings["allocator"] == "system":
+        environment = {name: value for name, value in environment.items() if not name.startswith("MALLOC_")}
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={settings['processes']}"]
+    command = [sys.executable, *(launcher if settings["processes"] > 1 else []), __file__, json.dumps(settings)]
+    result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return float(result.stdout.split()[-1])
+
+
+def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
+    """Floating-point operations per second of one thread in a large matrix product."""
+    torch.set_num_threads(1)
+    matrix = torch.randn(size, size, dtype=dtype)
+    return rate(lambda: matrix @ matrix, 2 * size**3, seconds=2)
+
+
+def operations() -> float:
+    """Floating-point operations in the matrix products of one signal, forward and backward."""
+    batch = PROCESS.sample(BATCH, 110, 100, generator=random_stream(0, "benchmark"))
+    with FlopCounterMode(display=False) as counter:
+        CurriculumGRU().loss(batch).backward()
+    return counter.get_total_flops() / BATCH
+
+
+if len(sys.argv) > 1:
+    settings = json.loads(sys.argv[1])
+    speed = loop_rate() if settings.get("loop") else train_rate(settings)
+    if os.environ.get("RANK", "0") == "0":
+        print(speed)
+    sys.exit()
+
+rounds = [{name: measure(DEFAULT | change) for name, change in SETTINGS.items()} for _ in range(ROUNDS)]
+figures = {}
+for name in SETTINGS:
+    ratios = [speeds[name] / speeds["default"] for speeds in rounds]
+    figures[name] = {
+        "signals_per_second": statistics.median(speeds[name] for speeds in rounds),
+        "ratio": statistics.median(ratios),
+        "ratio_min": min(ratios),
+        "ratio_max": max(ratios),
+    }
+matmul = {"float32": matmul_rate(torch.float32), "bfloat16": matmul_rate(torch.bfloat16)}
+default = figures["default"]["signals_per_second"]
+figures |= {
+    "batch": BATCH,
+    "speed_up_over_loop": 1 / figures["loop"]["ratio"],
+    "minutes_for_30_million": 30e6 / default / 60,
+    "operations_per_signal": operations(),
+    "matmul_per_second": matmul,
+    "share_of_matmul_rate": operations() * default / matmul["float32"],
+}
+write("curriculum_gru", figures)
