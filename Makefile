@@ -34,7 +34,8 @@ quick: setup ## the quick profile, everything from scratch, into build/quick
 	$(RUN) run --quick --notebooks "$(NB)"
 
 train: setup ## train a published network anew (NAME=curriculum_gru; GPUS=4 for so many processes, a GPU each)
-	$(BIN)/torchrun --standalone --nproc-per-node=$(GPUS) -m harmonics_lib.report train $(NAME)
+	$(if $(NAME),,$(error name a published network, for example make train NAME=curriculum_gru))
+	$(if $(filter 1,$(GPUS)),$(BIN)/python,$(BIN)/torchrun --standalone --nproc-per-node=$(GPUS)) -m harmonics_lib.report train $(NAME)
 
 test: setup ## unit tests, then every published notebook against its outputs (nbval)
 	$(BIN)/python -m pytest tests results/notebooks --nbval-lax --nbval-current-env --nbval-cell-timeout=600
@@ -53,7 +54,7 @@ badges: setup ## write the repository's URL from pyproject.toml into badges and 
 	$(RUN) prose
 
 bench: setup ## measure speeds anew, as ratios, into results/benchmarks
-	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
 lock: setup ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/python -m venv --clear build/uv

@@ -2,10 +2,16 @@
 
 import json
 import statistics
+import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from harmonics_lib import Stage, TrainingConfig, train
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
 
@@ -20,6 +26,19 @@ def loop_signal(rng: np.random.Generator, length: int, components: tuple[int, in
         period = rng.integers(periods[0], periods[1] + 1)
         signal += amplitude * np.sin(2 * np.pi * time_axis / period + 2 * np.pi * rng.random())
     return signal / np.abs(signal[:lookback]).max()
+
+
+class Mixtures(Dataset):
+    """Fresh signals for a ``DataLoader``, each built on its own; the arguments are those of ``loop_signal``."""
+
+    def __init__(self, size: int, **arguments):
+        self.size, self.arguments, self.rng = size, arguments, np.random.default_rng(0)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index):
+        return torch.from_numpy(loop_signal(self.rng, **self.arguments)).float()
 
 
 def rate(work, units: int, seconds: float = 1.0) -> float:
@@ -43,6 +62,19 @@ def compare(fast, slow, rounds: int = 5) -> dict:
         "ratio_min": min(ratios),
         "ratio_max": max(ratios),
     }
+
+
+def train_rate(network, stage: Stage, config: TrainingConfig, threads: int = 1) -> float:
+    """Signals per second of ``train`` over the steps of ``stage``, less the start-up of a run of 5 steps."""
+
+    def seconds(steps):
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            train(network, (replace(stage, steps=steps),), config, folder, threads=threads)
+            return time.perf_counter() - started
+
+    seconds(5)  # warms up, and compiles where that is asked for
+    return stage.steps * config.batch_size / (seconds(stage.steps + 5) - seconds(5))
 
 
 def write(name: str, figures: dict) -> None:

@@ -10,16 +10,15 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-import numpy as np
 import torch
-from common import loop_signal, rate, write
-from torch.utils.data import DataLoader, Dataset
+from common import Mixtures, rate, train_rate, write
+from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from harmonics_lib import CurriculumGRU, HarmonicProcess, Stage, TrainingConfig, random_stream, train
+from harmonics_lib import CurriculumGRU, HarmonicProcess, Stage, TrainingConfig, random_stream
+from harmonics_lib.report import KERNEL_ENVIRONMENT
 
 BATCH, ROUNDS, STEPS = 512, 3, 100
 PROCESS = HarmonicProcess((1, 45), (10, 99))
@@ -28,70 +27,50 @@ DEFAULT = {
     "precision": "float32",
     "compile": False,
     "muon_rate": 0.02,
-    "allocator": "ours",
+    "environment": "ours",
     "processes": 1,
 }
 SETTINGS = {
     "default": {},
     "adam_alone": {"muon_rate": 0.0},
-    "system_allocator": {"allocator": "system"},
+    "system_allocator": {"environment": "system allocator"},
     "two_threads": {"threads": 2},
     "two_processes": {"processes": 2},
     "bfloat16": {"precision": "bfloat16"},
     "compile": {"compile": True},
     "bfloat16_compile": {"precision": "bfloat16", "compile": True},
-    "loop": {"loop": True, "allocator": "system"},
+    "loop": {"loop": True, "environment": "plain"},
 }
 
 
-def train_rate(settings: dict) -> float:
-    """Signals per second of ``train``, start-up taken off by the difference of two runs."""
+def our_rate(settings: dict) -> float:
+    """Signals per second of ``train`` as in notebook 05, but for ``settings``."""
     network = CurriculumGRU()
     if settings["compile"]:
         network.loss = torch.compile(network.loss)
     recipe = {"learning_rate": 0.003, "muon_rate": settings["muon_rate"], "precision": settings["precision"]}
     config = TrainingConfig(0, BATCH, report_every=10_000, validation_size=8, **recipe)
-
-    def seconds(steps):
-        with tempfile.TemporaryDirectory() as folder:
-            started = time.perf_counter()
-            train(network, (Stage(PROCESS, steps, horizon=10),), config, folder, threads=settings["threads"])
-            return time.perf_counter() - started
-
-    seconds(5)  # compiles
-    return STEPS * BATCH / (seconds(STEPS + 5) - seconds(5))
-
-
-class Mixtures(Dataset):
-    """Fresh signals, one at a time."""
-
-    def __init__(self, size: int):
-        self.size, self.rng = size, np.random.default_rng(0)
-
-    def __len__(self) -> int:
-        return self.size
-
-    def __getitem__(self, index):
-        signal = torch.from_numpy(loop_signal(self.rng, 110, (1, 45), (10, 99), 100)).float()
-        return signal[:100], signal[100:]
+    return train_rate(network, Stage(PROCESS, STEPS, horizon=10), config, settings["threads"])
 
 
 def loop_rate(steps: int = 30) -> float:
+    """Signals per second of the same network on the same batches, each signal built on its own."""
     network = CurriculumGRU()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
+    signals = Mixtures(BATCH * steps, length=110, components=(1, 45), periods=(10, 99), lookback=100)
     started = time.perf_counter()
-    for past, future in DataLoader(Mixtures(BATCH * steps), batch_size=BATCH):
+    for signal in DataLoader(signals, batch_size=BATCH):
         optimizer.zero_grad()
-        torch.nn.functional.mse_loss(network(past, 10), future).backward()
+        torch.nn.functional.mse_loss(network(signal[:, :100], 10), signal[:, 100:]).backward()
         optimizer.step()
     return BATCH * steps / (time.perf_counter() - started)
 
 
 def measure(settings: dict) -> float:
     """The rate in a fresh process, or in several that share each batch."""
-    environment = os.environ | {"HARMONICS_PROGRESS": os.devnull}
-    if settings["allocator"] == "system":
-        environment = {name: value for name, value in environment.items() if not name.startswith("MALLOC_")}
+    taken = {"ours": (), "system allocator": ("MALLOC_",), "plain": tuple(KERNEL_ENVIRONMENT)}[settings["environment"]]
+    environment = os.environ | KERNEL_ENVIRONMENT | {"HARMONICS_PROGRESS": os.devnull}
+    environment = {name: value for name, value in environment.items() if not name.startswith(taken)}
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={settings['processes']}"]
     command = [sys.executable, *(launcher if settings["processes"] > 1 else []), __file__, json.dumps(settings)]
     result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
@@ -115,7 +94,7 @@ def operations() -> float:
 
 if len(sys.argv) > 1:
     settings = json.loads(sys.argv[1])
-    speed = loop_rate() if settings.get("loop") else train_rate(settings)
+    speed = loop_rate() if settings.get("loop") else our_rate(settings)
     if os.environ.get("RANK", "0") == "0":
         print(speed)
     sys.exit()

@@ -1,8 +1,9 @@
 """Several processes that train one network together, each started by ``torchrun``."""
 
+import atexit
 import gc
 import os
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -22,13 +23,6 @@ class Ranks:
         """Whether this is the process that reads and writes."""
         return self.rank == 0
 
-    def from_first(self, value):
-        """What the first process has, for all."""
-        box = [value]
-        if self.count > 1:
-            distributed.broadcast_object_list(box, src=0)
-        return box[0]
-
     def gather(self, value) -> list:
         """The value of every process, in the order of their ranks."""
         if self.count == 1:
@@ -37,29 +31,50 @@ class Ranks:
         distributed.all_gather_object(values, value)
         return values
 
+    def on_first(self, work: Callable):
+        """What ``work()`` returns in the first process, for all; when it fails there, all raise its error."""
+        if self.count == 1:
+            return work()
+        outcome = [None, None]
+        if self.first:
+            try:
+                outcome[0] = work()
+            except Exception as error:
+                outcome[1] = error
+        distributed.broadcast_object_list(outcome, src=0)
+        if outcome[1] is not None:
+            raise outcome[1]
+        return outcome[0]
+
     def parallel(self, module: nn.Module) -> nn.Module:
         """A module whose gradients are averaged over all processes (DistributedDataParallel)."""
         return DistributedDataParallel(module) if self.count > 1 else module
 
 
-@contextmanager
-def joined_ranks(device: torch.device):
+def join_ranks(device: torch.device) -> tuple[Ranks, torch.device]:
     """``Ranks`` and the device of this process: a GPU each (NCCL) where ``device`` is cuda, else Gloo.
 
-    A process that ``torchrun`` did not start is alone.
+    A process that ``torchrun`` did not start is alone. The group lasts as long as the process.
+
+    Raises:
+        ValueError: more processes on this machine than it has GPUs.
     """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        yield Ranks(), device
-        return
+        return Ranks(), device
     cuda = device.type == "cuda"
     if cuda:
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local >= gpus:
+            raise ValueError(f"expected at most one process a GPU, got process {local + 1} on {gpus} GPUs")
+        device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if cuda else "gloo")
-    try:
-        yield Ranks(distributed.get_rank(), distributed.get_world_size()), device
-    finally:
-        # DistributedDataParallel sits in reference cycles; left to the interpreter's end, it would keep
-        # Gloo's threads alive past it, and they abort the process (pytorch/pytorch#179291).
-        gc.collect()
+    if not distributed.is_initialized():
+        distributed.init_process_group("nccl" if cuda else "gloo")
+        atexit.register(_leave)
+    return Ranks(distributed.get_rank(), distributed.get_world_size()), device
+
+
+def _leave() -> None:
+    gc.collect()  # DistributedDataParallel sits in reference cycles, and holds on to the group
+    if distributed.is_initialized():
         distributed.destroy_process_group()

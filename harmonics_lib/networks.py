@@ -17,11 +17,16 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draw all weights anew from ``generator``: PyTorch's default, uniform on +-1/sqrt(fan).
 
     ``fan`` is the hidden size of a recurrent layer and the number of inputs of a linear one.
+
+    Raises:
+        ValueError: weights in a layer of another kind.
     """
     with torch.no_grad():
         for layer in network.modules():
             fan = getattr(layer, "hidden_size", None) or getattr(layer, "in_features", None)
             for parameter in layer.parameters(recurse=False):
+                if fan is None:
+                    raise ValueError(f"expected recurrent and linear layers, got weights in a {type(layer).__name__}")
                 parameter.uniform_(-(fan**-0.5), fan**-0.5, generator=generator)
 
 
@@ -151,15 +156,17 @@ class Seq2SeqGRU(_Seq2Seq):
 
     Args:
         features: one of ``FEATURES``.
-        encoder: hidden size of the recurrent encoder; 0 for none.
+        encoder: hidden size of the recurrent encoder, at most 10; 0 for none.
         lookback: samples that are seen.
         step_weight: step h of the forecast weighs ``h ** -step_weight`` in the loss.
     """
 
     def __init__(self, features: str = "real_imag", encoder: int = 10, lookback: int = 100, step_weight: float = 0.0):
         super().__init__()
+        if not 0 <= encoder <= 10:
+            raise ValueError(f"encoder must be 0 to 10, the decoder has no room for more, got {encoder}")
         self.settings = {"features": features, "encoder": encoder, "lookback": lookback, "step_weight": step_weight}
-        self.features, self.lookback, self.step_weight = _known(features), lookback, step_weight
+        self.features, self.lookback, self.step_weight = _known(features), lookback, float(step_weight)
         self.encoder = nn.GRU(1, encoder, batch_first=True) if encoder else None
         width = 10 + 2 * (lookback // 2 + 1)  # of the decoder, whatever it is fed
         self.width = width
@@ -187,7 +194,7 @@ class CurriculumGRU(_Seq2Seq):
     def __init__(self, features: str = "real_imag", lookback: int = 100, step_weight: float = 0.0):
         super().__init__()
         self.settings = {"features": features, "lookback": lookback, "step_weight": step_weight}
-        self.features, self.lookback, self.step_weight = _known(features), lookback, step_weight
+        self.features, self.lookback, self.step_weight = _known(features), lookback, float(step_weight)
         width = lookback + (0 if features == "none" else 2 * (lookback // 2 + 1))
         self.encoder = _mlp(width, 100, 202, 140)
         self.decoder = _Decoder(140, 70, 35)

@@ -22,7 +22,7 @@ from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from harmonics_lib.prose import ReportError, notebook_paths, render_badges, render_prose
-from harmonics_lib.results import build_dir, checkout, results_dir, staging_dir, train_again
+from harmonics_lib.results import build_dir, checkout, results_dir, retrain_dir, staging_dir, train_again
 from harmonics_lib.tracking import RunError
 from harmonics_lib.training import TrainingDiverged
 
@@ -202,6 +202,7 @@ def run_notebook(source: Path, profile: str) -> Progress:
         raise ReportError(f"{reason}{_keep_failed(target)}") from error
     nbformat.write(clean_notebook(target, source), target)
     _publish(stage)
+    shutil.rmtree(retrain_dir(source.stem), ignore_errors=True)
     return progress
 
 

@@ -20,12 +20,11 @@ from torch import Tensor, nn
 from harmonics_lib.classical import Forecaster
 from harmonics_lib.networks import build
 from harmonics_lib.signals import check_lookback
-from harmonics_lib.tracking import read_config, read_weights
+from harmonics_lib.tracking import read_config, read_weights, write_atomically
 from harmonics_lib.training import Stage, TrainingConfig, describe, rebuild, train
 
 _COMPARISONS = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
 _VERSIONED = ("torch", "numpy", "scipy", "matplotlib", "harmonics-lib")
-_MODEL_FILES = ("config.json", "history.csv", "weights.safetensors")
 
 
 class ClaimFailed(AssertionError):
@@ -226,7 +225,8 @@ def trained_network(
     if not retrain and (read_config(published) or {}).get("fingerprint") == fingerprint:
         network.load_state_dict(read_weights(published))
         return published
-    run_dir = _run_dir(name, fingerprint, anew=retrain)
+    run_dir = retrain_dir(notebook) if retrain else build_dir() / "runs"
+    run_dir /= f"{name}-{fingerprint}"
     train(network, stages, config, run_dir, **options)
     staged = staging_dir(notebook) / "models" / name
     _copy_model(run_dir, staged)
@@ -246,25 +246,24 @@ def train_again(name: str, **options) -> None:
         ValueError: no network of that name is published.
     """
     network, stages, config = rebuild(read_config(_model_dir(name)))
-    first = os.environ.get("RANK", "0") == "0"
-    run_dir = _run_dir(name, describe(network, stages, config)["fingerprint"], anew=first)
+    run_dir = retrain_dir("train") / f"{name}-{describe(network, stages, config)['fingerprint']}"
     train(network, stages, config, run_dir, **options)
-    if first:
+    if os.environ.get("RANK", "0") == "0":
         _copy_model(run_dir, results_dir() / "models" / name)
+        shutil.rmtree(run_dir)
 
 
-def _run_dir(name: str, fingerprint: str, anew: bool) -> Path:
-    """Where a network is trained; ``anew`` clears away a run that has come to its end."""
-    path = build_dir() / "runs" / f"{name}-{fingerprint}"
-    if anew and (path / "weights.safetensors").exists():
-        shutil.rmtree(path)
-    return path
+def retrain_dir(purpose: str) -> Path:
+    """Where networks are trained anew until they are published: nothing here has been used yet."""
+    return build_dir() / "retrain" / purpose
 
 
 def _copy_model(run_dir: Path, target: Path) -> None:
+    """The configuration goes first and comes last: where it stands, the weights are its own."""
     target.mkdir(parents=True, exist_ok=True)
-    for file in _MODEL_FILES:
-        shutil.copyfile(run_dir / file, target / file)
+    (target / "config.json").unlink(missing_ok=True)
+    for file in ("weights.safetensors", "history.csv", "config.json"):
+        write_atomically(target / file, (run_dir / file).read_bytes())
 
 
 def network_forecaster(network: nn.Module) -> Forecaster:

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from harmonics_lib.distributed import joined_ranks
+from harmonics_lib.distributed import Ranks, join_ranks
 from harmonics_lib.networks import build, initialise
 from harmonics_lib.signals import HarmonicProcess, random_stream
 from harmonics_lib.tracking import RunDirectory, RunError, read_weights, start_wandb
@@ -49,8 +49,8 @@ class Stage:
     teacher_forcing: float = 0.0
 
     def __post_init__(self):
-        if min(self.steps, self.lookback, self.horizon) < 1:
-            raise ValueError(f"a stage needs steps, lookback and horizon of at least 1, got {self}")
+        if not all(type(n) is int and n >= 1 for n in (self.steps, self.lookback, self.horizon)):
+            raise ValueError(f"a stage needs whole steps, lookback and horizon of at least 1, got {self}")
         if not 0 <= self.teacher_forcing <= 1:
             raise ValueError(f"teacher_forcing is a probability, got {self.teacher_forcing}")
 
@@ -89,7 +89,13 @@ class TrainingConfig:
     validation_size: int = 1000
 
     def __post_init__(self):
-        for name in ("batch_size", "learning_rate", "clip_norm", "report_every", "validation_size"):
+        for name in ("batch_size", "report_every", "validation_size"):
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
+        # One spelling for numbers, so that equal configurations have equal fingerprints.
+        for name in ("learning_rate", "muon_rate", "clip_norm", "final_rate"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        for name in ("learning_rate", "clip_norm"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
         if not 0 <= self.muon_rate < math.inf:
@@ -142,7 +148,7 @@ def train(
     """Train ``network`` in place through all ``stages``, resuming whatever ``run_dir`` holds.
 
     A run that was killed and is started again ends with the weights and the history, bit for
-    bit, of a run that was not (on a CPU; same machine, same number of threads).
+    bit, of a run that was not (one process on a CPU; same machine, same number of threads).
 
     Under ``torchrun`` every process draws its own share of each batch, gradients are averaged, and
     the first process alone reads and writes ``run_dir``.
@@ -154,15 +160,29 @@ def train(
         track: mirror the history to W&B.
 
     Raises:
+        ValueError: stages that the network cannot be trained on, or a batch that the processes cannot share.
         RunError: ``run_dir`` holds another run or a broken checkpoint.
         TrainingDiverged: the loss is not finite; the last good checkpoint is kept.
     """
-    description = describe(network, stages, config)
-    with _threads(threads), joined_ranks(torch.device(device)) as (ranks, device):
-        run = RunDirectory(run_dir, description) if ranks.first else None
-        _Trainer(network, stages, config, run, device, ranks).run(track)
-        ranks.gather(None)  # nobody leaves before the results are on disk
+    ranks, device = join_ranks(torch.device(device))
+    _check(network, stages, config, ranks)
+    with _threads(threads):
+        _Trainer(network, stages, config, Path(run_dir), device, ranks).run(track)
     return Path(run_dir)
+
+
+def _check(network: nn.Module, stages: tuple[Stage, ...], config: TrainingConfig, ranks: Ranks) -> None:
+    """Raise ``ValueError`` for a run that could not come to its end."""
+    if not stages:
+        raise ValueError("expected at least one stage, got none")
+    fixed = getattr(network, "lookback", None)
+    for stage in stages:
+        if fixed not in (None, stage.lookback):
+            raise ValueError(f"expected stages with the network's lookback of {fixed}, got {stage.lookback}")
+    if config.batch_size % ranks.count:
+        raise ValueError(f"expected a batch_size that {ranks.count} processes can share, got {config.batch_size}")
+    if len(fingerprints := set(ranks.gather(describe(network, stages, config)["fingerprint"]))) > 1:
+        raise ValueError(f"expected the same run in every process, got {', '.join(sorted(fingerprints))}")
 
 
 class _Loss(nn.Module):
@@ -179,10 +199,8 @@ class _Loss(nn.Module):
 class _Trainer:
     """The state of a run between two steps: all that a checkpoint holds."""
 
-    def __init__(self, network, stages, config, run, device, ranks):
-        if config.batch_size % ranks.count:
-            raise ValueError(f"expected a batch_size that {ranks.count} processes can share, got {config.batch_size}")
-        self.network, self.stages, self.config, self.run_directory = network, stages, config, run
+    def __init__(self, network, stages, config, path, device, ranks):
+        self.network, self.stages, self.config, self.path = network, stages, config, path
         self.total = sum(stage.steps for stage in stages)
         self.schedule = [index for index, stage in enumerate(stages) for _ in range(stage.steps)]
         self.device, self.ranks = device, ranks
@@ -200,33 +218,30 @@ class _Trainer:
         )
 
     def run(self, track: bool) -> None:
-        weights, checkpoint = self.ranks.from_first(self._stored())
+        weights, checkpoint = self.ranks.on_first(self._open)
         if weights:
             self.network.load_state_dict(weights)
             return
         if checkpoint:
             self._restore(checkpoint)
+        self.ranks.on_first(lambda: self.run_directory.rewind_history(self.step))
         name, mirror = type(self.network).__name__, None
-        if self.ranks.first:
-            self.run_directory.rewind_history(self.step)
-            if track:
-                mirror = start_wandb(self.run_directory, f"{name}-{self.run_directory.config['fingerprint']}")
+        if track and self.ranks.first:
+            mirror = start_wandb(self.run_directory, f"{name}-{self.run_directory.config['fingerprint']}")
         try:
-            with _progress(self.total, self.step, name, disable=not self.ranks.first) as bar:
+            with _progress(self.total, self.step, name, silent=not self.ranks.first) as bar:
                 while self.step < self.total:
                     self._report(self._interval(bar), bar, mirror)
         finally:
             if mirror:
                 mirror.finish()
-        if self.ranks.first:
-            self.run_directory.finish(self.network.state_dict())
+        self.ranks.on_first(lambda: self.run_directory.finish(self.network.state_dict()))
 
-    def _stored(self) -> tuple[dict | None, dict | None]:
+    def _open(self) -> tuple[dict | None, dict | None]:
         """Final weights, or else the latest checkpoint, of the run directory."""
-        if not self.ranks.first:
-            return None, None
+        self.run_directory = RunDirectory(self.path, describe(self.network, self.stages, self.config))
         if self.run_directory.finished:
-            return read_weights(self.run_directory.path), None
+            return read_weights(self.path), None
         return None, self.run_directory.load_checkpoint()
 
     def _interval(self, bar) -> float:
@@ -267,10 +282,16 @@ class _Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
 
     def _report(self, train_loss: float, bar, mirror) -> None:
-        train_loss = fmean(self.ranks.gather(train_loss))
+        losses = self.ranks.gather(train_loss)
         streams = self.ranks.gather(self.data.get_state())
-        if not self.ranks.first:
-            return
+        row = self.ranks.on_first(lambda: self._write(fmean(losses), streams))
+        self.saved = self.step
+        bar.set_postfix_str(f"loss {row['train_loss']:.2e}, validation {row['validation_loss']:.2e}")
+        if mirror:
+            mirror.log({"train loss": row["train_loss"], "validation loss": row["validation_loss"]}, step=self.step)
+
+    def _write(self, train_loss: float, streams: list[torch.Tensor]) -> dict:
+        """Validate, and write the row of the history and the checkpoint."""
         with torch.no_grad():
             validation_loss = self.network.loss(self.validation).item()
         self._check_finite(validation_loss=validation_loss)
@@ -283,22 +304,6 @@ class _Trainer:
             "validation_loss": validation_loss,
         }
         self.run_directory.append_history(row)
-        self._save(streams)
-        bar.set_postfix_str(f"loss {train_loss:.2e}, validation {validation_loss:.2e}")
-        if mirror:
-            mirror.log({"train loss": train_loss, "validation loss": validation_loss}, step=self.step)
-
-    def _check_finite(self, **numbers: float) -> None:
-        if all(math.isfinite(number) for number in numbers.values()):
-            return
-        where = f"the checkpoint of step {self.saved} in {self.run_directory.path} is good"
-        good = where if self.saved else "there is no checkpoint yet"
-        raise TrainingDiverged(
-            f"step {self.step}: {', '.join(f'{name} {number}' for name, number in numbers.items())}; {good}; "
-            f"try a learning_rate below {self.config.learning_rate} or a clip_norm below {self.config.clip_norm}"
-        )
-
-    def _save(self, streams: list[torch.Tensor]) -> None:
         self.run_directory.save_checkpoint(
             {
                 "step": self.step,
@@ -308,14 +313,25 @@ class _Trainer:
                 "data": streams,
             }
         )
-        self.saved = self.step
+        return row
+
+    def _check_finite(self, **numbers: float) -> None:
+        if all(math.isfinite(number) for number in numbers.values()):
+            return
+        where = f"the checkpoint of step {self.saved} in {self.path} is good"
+        good = where if self.saved else "there is no checkpoint yet"
+        raise TrainingDiverged(
+            f"step {self.step}: {', '.join(f'{name} {number}' for name, number in numbers.items())}; {good}; "
+            f"try a learning_rate below {self.config.learning_rate} or a clip_norm below {self.config.clip_norm}"
+        )
 
     def _restore(self, checkpoint: dict) -> None:
         begun = (len(checkpoint["data"]), checkpoint["device"])
         if begun != (self.ranks.count, self.device.type):
             raise RunError(
                 f"the run was begun by {begun[0]} process(es) on {begun[1]}, this is {self.ranks.count} on "
-                f"{self.device.type}: random streams do not move: go on as before, or delete checkpoint.pt"
+                f"{self.device.type}: random streams do not move; go on as before, or delete "
+                f"{self.path / 'checkpoint.pt'} to start anew"
             )
         self.step = self.saved = checkpoint["step"]
         self.network.load_state_dict(checkpoint["network"])
@@ -346,9 +362,13 @@ def _threads(count: int):
         torch.set_num_threads(before)
 
 
-def _progress(total: int, done: int, name: str, disable: bool) -> tqdm:
+@contextmanager
+def _progress(total: int, done: int, name: str, silent: bool):
     """A bar on stderr, or, in a headless report, in the file that its runner reads aloud."""
-    path = os.environ.get("HARMONICS_PROGRESS")
-    stream = open(path, "w") if path else sys.stderr  # noqa: SIM115 (the bar writes to it until the run ends)
-    look = {"desc": name, "unit": "step", "file": stream, "dynamic_ncols": not path, "mininterval": 0.5}
-    return tqdm(total=total, initial=done, disable=disable, **look)
+    path = None if silent else os.environ.get("HARMONICS_PROGRESS")
+    look = {"desc": name, "unit": "step", "dynamic_ncols": not path, "mininterval": 0.5, "disable": silent}
+    with (
+        open(path, "w") if path else nullcontext(sys.stderr) as stream,
+        tqdm(total=total, initial=done, file=stream, **look) as bar,
+    ):
+        yield bar

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import torch
 from harmonics_lib import HarmonicProcess, Stage, TrainingConfig, random_stream, train
 from harmonics_lib.distributed import Ranks
 from harmonics_lib.networks import Seq2SeqGRU, initialise
-from harmonics_lib.tracking import RunError, read_history, read_weights
+from harmonics_lib.tracking import RunDirectory, RunError, read_history, read_weights
+from harmonics_lib.training import describe
 
 CONFIG = TrainingConfig(batch_size=16, muon_rate=0.01, report_every=5, warmup_steps=4, validation_size=100)
 WHOLE = random_stream(0, "what all ranks share")
@@ -34,21 +34,23 @@ class Shared(HarmonicProcess):
 STAGES = {"own": (Stage(HarmonicProcess(), 20),), "shared": (Stage(Shared(), 20),)}
 
 SCRIPT = """
-import sys
+import os, sys
 from test_distributed import *
-folder, signals, stop = sys.argv[1], sys.argv[2], int(sys.argv[3])
+folder, signals, stop = sys.argv[1] + os.environ["RANK"], sys.argv[2], int(sys.argv[3])
 original, calls = Seq2SeqGRU.loss, []
 def loss(self, *arguments, **options):
     calls.append(1)
     if len(calls) == stop:
-        raise KeyboardInterrupt
+        return original(self, *arguments, **options) * float("nan")
     return original(self, *arguments, **options)
 Seq2SeqGRU.loss = loss
 train(Seq2SeqGRU(), STAGES[signals], CONFIG, folder)
+print(len(calls), "losses on rank", os.environ["RANK"])
 """
 
 
 def run(folder, signals="own", processes=2, stop=0) -> subprocess.CompletedProcess:
+    """Train in ``folder`` + rank; the loss of the call number ``stop`` of every rank is not a number."""
     script = folder.parent / "script.py"
     script.write_text(SCRIPT)
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
@@ -60,42 +62,53 @@ def run(folder, signals="own", processes=2, stop=0) -> subprocess.CompletedProce
 def finished(folder, **options):
     result = run(folder, **options)
     assert result.returncode == 0, result.stderr
-    return read_history(folder), read_weights(folder)
+    first = Path(f"{folder}0")
+    return read_history(first), read_weights(first), result.stdout
+
+
+def distance(one, other):
+    return sum((one[name] - other[name]).square().sum() for name in one).sqrt()
 
 
 def test_two_ranks_of_half_a_batch_follow_one_process_with_the_whole(tmp_path):
-    one_history, one = finished(tmp_path / "one", signals="shared", processes=1)
-    two_history, two = finished(tmp_path / "two", signals="shared", processes=2)
+    one_history, one, _ = finished(tmp_path / "one", signals="shared", processes=1)
+    two_history, two, _ = finished(tmp_path / "two", signals="shared", processes=2)
     assert two_history["signals"] == one_history["signals"] == [80, 160, 240, 320]
     for column in ("train_loss", "validation_loss"):
         assert two_history[column] == pytest.approx(one_history[column], rel=1e-4)
     start = Seq2SeqGRU()
     initialise(start, random_stream(CONFIG.seed, "initialisation"))
-    start = start.state_dict()
-    way = sum((one[name] - start[name]).square().sum() for name in start).sqrt()
-    apart = sum((one[name] - two[name]).square().sum() for name in start).sqrt()
-    assert apart < 0.01 * way  # Adam and Muon blow rounding up where a gradient is near zero
+    # Adam and Muon blow rounding up where a gradient is near zero, so not to the last digit.
+    assert distance(one, two) < 0.01 * distance(one, start.state_dict())
 
 
-def test_every_rank_draws_its_own_signals_and_resumes_them(tmp_path):
-    _, expected = finished(tmp_path / "alone")
-    assert run(tmp_path / "stopped", stop=13).returncode != 0
-    checkpoint = torch.load(tmp_path / "stopped" / "checkpoint.pt", weights_only=True)
+def test_every_rank_draws_its_own_signals_the_first_one_writes_and_all_resume(tmp_path):
+    _, expected, _ = finished(tmp_path / "alone")
+    failed = run(tmp_path / "stopped", stop=13)  # rank 0 validates too: its 13th loss is that of step 11
+    assert failed.returncode != 0 and "the checkpoint of step 10" in failed.stderr
+    checkpoint = torch.load(tmp_path / "stopped0" / "checkpoint.pt", weights_only=True)
     first, second = checkpoint["data"]
     assert not torch.equal(first, second)
     with pytest.raises(RunError, match=r"begun by 2 process\(es\) on cpu, this is 1"):
-        train(Seq2SeqGRU(), STAGES["own"], CONFIG, tmp_path / "stopped")
-    history, weights = finished(tmp_path / "stopped")
-    assert history["step"] == [5, 10, 15, 20]  # one writer: no row twice
+        train(Seq2SeqGRU(), STAGES["own"], CONFIG, tmp_path / "stopped0")
+    history, weights, output = finished(tmp_path / "stopped")
+    assert "12 losses on rank 0" in output and "10 losses on rank 1" in output  # rank 0 validates twice
+    assert history["step"] == [5, 10, 15, 20]
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    assert not (tmp_path / "stopped1").exists()  # no shared folder is needed
+
+
+def test_a_broken_checkpoint_ends_all_ranks_with_the_same_sentence(tmp_path):
+    folder = tmp_path / "run0"
+    RunDirectory(folder, describe(Seq2SeqGRU(), STAGES["own"], CONFIG))
+    (folder / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    failed = run(tmp_path / "run")
+    assert failed.returncode != 0
+    assert failed.stderr.count("RunError: " + str(folder / "checkpoint.pt") + " is truncated") == 2
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("harmonics_lib.training.joined_ranks", _three)
+    monkeypatch.setattr("harmonics_lib.training.join_ranks", lambda device: (Ranks(0, 3), device))
     with pytest.raises(ValueError, match="3 processes can share, got 16"):
-        train(Seq2SeqGRU(), STAGES["own"], CONFIG, tmp_path)
-
-
-@contextmanager
-def _three(device):
-    yield Ranks(0, 3), device
+        train(Seq2SeqGRU(), STAGES["own"], CONFIG, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

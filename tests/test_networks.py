@@ -67,11 +67,11 @@ def test_teacher_forcing_draws_from_its_generator_alone():
     assert losses[0] == losses[1] != network.loss(signals)
 
 
-def test_step_weights_leave_a_constant_error_as_it_is():
+def test_step_h_weighs_one_over_h_and_the_weights_average_to_one():
     signals = batch()
     errors = ((built(CurriculumGRU).forecast(signals.past, 5) - signals.future) ** 2).mean(0)
     weights = torch.tensor([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5], dtype=torch.float64)
-    weighted = built(CurriculumGRU, step_weight=1.0).loss(signals)
+    weighted = built(CurriculumGRU, step_weight=1).loss(signals)
     assert weighted.item() == pytest.approx(((errors * weights).sum() / weights.sum()).item())
 
 
@@ -87,6 +87,16 @@ def test_a_longer_lookback_is_cut_and_a_shorter_one_refused(kind):
 @pytest.mark.parametrize("encoder", [0, 10])
 def test_every_part_of_the_seq2seq_network_can_be_left_out(features, encoder):
     assert built(Seq2SeqGRU, features=features, encoder=encoder).forecast(batch().past, 5).shape == (6, 5)
+
+
+def test_an_encoder_for_which_the_decoder_has_no_room_is_refused():
+    with pytest.raises(ValueError, match=r"0 to 10.*got 20"):
+        Seq2SeqGRU(encoder=20)
+
+
+def test_a_layer_of_an_unknown_kind_is_not_initialised():
+    with pytest.raises(ValueError, match="got weights in a LayerNorm"):
+        initialise(torch.nn.LayerNorm(3), random_stream(0, "initialisation"))
 
 
 def test_unknown_features_are_refused():

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -63,6 +64,20 @@ def _rows(folder):
 
 
 @contextmanager
+def counted(monkeypatch, network):
+    """The calls of the network's loss: one a gradient step, one a validation."""
+    original, calls = network.loss, []
+
+    def loss(self, *arguments, **options):
+        calls.append(1)
+        return original(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(network, "loss", loss)
+        yield calls
+
+
+@contextmanager
 def interrupted(monkeypatch, network, at):
     """Ctrl-C at the call number ``at`` of the network's loss."""
     original, calls = network.loss, []
@@ -82,7 +97,9 @@ def test_stopped_between_reports_it_goes_on_from_the_last_one(tmp_path, monkeypa
     expected = files(run(tmp_path / "alone"))
     with interrupted(monkeypatch, SmallLSTM, 17):  # 14 gradient steps and two validations later
         run(tmp_path / "stopped")
-    assert files(run(tmp_path / "stopped")) == expected
+    with counted(monkeypatch, SmallLSTM) as calls:
+        assert files(run(tmp_path / "stopped")) == expected
+    assert len(calls) == 20 + 4  # from step 10 on, not from the start
 
 
 @pytest.mark.parametrize("tail", ["15,120,1,0.1,0.1,0.1\n", "15,12", ""])
@@ -136,6 +153,12 @@ def test_bfloat16_rounds_the_products_but_keeps_weights_whole(tmp_path):
     assert half.head.weight.dtype == torch.float32
     assert not torch.equal(single.head.weight, half.head.weight)
     torch.testing.assert_close(single.head.weight, half.head.weight, rtol=0, atol=0.01)
+
+
+def test_the_bar_shows_progress_time_left_rate_and_loss(tmp_path, capsys):
+    run(tmp_path)
+    last = capsys.readouterr().err.split("\r")[-1]
+    assert re.search(r"30/30 \[\d\d:\d\d<\d\d:\d\d, .*step/s, loss \S+, validation \S+\]", last)
 
 
 def test_a_finished_run_is_loaded_not_trained(tmp_path):
@@ -317,6 +340,7 @@ def test_a_run_does_not_move_between_devices(unfinished):
     "settings",
     [
         {"batch_size": 0},
+        {"batch_size": 8.5},
         {"report_every": 0},
         {"learning_rate": 0},
         {"learning_rate": math.nan},
@@ -333,7 +357,23 @@ def test_impossible_configurations_are_refused(settings):
         TrainingConfig(**settings)
 
 
-@pytest.mark.parametrize("settings", [{"steps": 0}, {"steps": 1, "horizon": 0}, {"steps": 1, "teacher_forcing": 2}])
+@pytest.mark.parametrize(
+    "settings", [{"steps": 0}, {"steps": 2.5}, {"steps": 1, "horizon": 0}, {"steps": 1, "teacher_forcing": 2}]
+)
 def test_impossible_stages_are_refused(settings):
     with pytest.raises(ValueError, match=r"stage needs|probability"):
         Stage(HarmonicProcess(), **settings)
+
+
+def test_stages_that_the_network_cannot_be_trained_on_are_refused_and_claim_no_directory(tmp_path):
+    with pytest.raises(ValueError, match="at least one stage"):
+        train(SmallLSTM(4), (), CONFIG, tmp_path / "run")
+    with pytest.raises(ValueError, match="lookback of 100, got 50"):
+        train(Seq2SeqGRU(), (Stage(HarmonicProcess(), 5, lookback=50),), CONFIG, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_whole_number_and_its_float_are_one_configuration():
+    assert describe(SmallLSTM(4), STAGES, TrainingConfig(muon_rate=0, clip_norm=1)) == describe(
+        SmallLSTM(4), STAGES, TrainingConfig(muon_rate=0.0, clip_norm=1.0)
+    )
