@@ -4,7 +4,7 @@ RUN := $(BIN)/python -m harmonics_lib.report
 NB ?=
 GPUS ?= 1
 
-# Threads that wait without spinning, and an allocator that keeps its buffers: training is 1.5 times faster.
+# Threads that wait without spinning, and an allocator that keeps its buffers: training is up to 1.5 times faster.
 export OMP_WAIT_POLICY = PASSIVE
 export MALLOC_MMAP_THRESHOLD_ = 4000000000
 export MALLOC_TRIM_THRESHOLD_ = 8000000000

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from harmonics_lib import CurriculumGRU, HarmonicProcess, Stage, TrainingConfig, random_stream
 from harmonics_lib.report import KERNEL_ENVIRONMENT
 
-BATCH, ROUNDS, STEPS = 512, 3, 100
+BATCH, ROUNDS, STEPS = 512, 3, 60
 PROCESS = HarmonicProcess((1, 45), (10, 99))
 DEFAULT = {
     "threads": 1,
