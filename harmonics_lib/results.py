@@ -306,5 +306,6 @@ def _model_dir(name: str) -> Path:
     for results in (results_dir(), _shipped_results()):
         if (results / "models" / name / "config.json").exists():
             return results / "models" / name
-    known = sorted(path.name for path in (results_dir() / "models").glob("*"))
-    raise ValueError(f"name must be a published network ({', '.join(known) or 'there are none'}), got {name!r}")
+    known = sorted((path.name for path in (results_dir() / "models").glob("*")), key=lambda name: (len(name), name))
+    shown = ", ".join(known[:5]) + (", …" if len(known) > 5 else "")
+    raise ValueError(f"name must be a published network ({shown or 'there are none'}), got {name!r}")
