@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
 
 #: Colour, line style and marker of every method (Okabe and Ito 2008: distinct for colour-blind readers).
 METHODS = {
@@ -13,6 +14,17 @@ METHODS = {
     "small LSTM": ("#0072B2", "-", "o"),
     "seq2seq GRU": ("#009E73", "--", "D"),
     "curriculum GRU": ("#D55E00", "-", "P"),
+    "curriculum GRU, 2 to 99": ("#D55E00", ":", "X"),
+    "linear prediction": ("#56B4E9", "-", ">"),
+    "linear prediction, plain": ("#56B4E9", "--", "<"),
+    "Tufts-Kumaresan": ("#117733", "-.", "h"),
+    "Burg": ("#999933", ":", "p"),
+    "matrix pencil": ("#44AA99", "--", "d"),
+    "linear MMSE": ("#8C510A", "-.", "^"),
+    "linear MMSE, any period": ("#8C510A", ":", "v"),
+    "sparse Bayesian": ("#882255", "-", "*"),
+    "sparse Bayesian, any period": ("#882255", ":", "s"),
+    "known periods": ("#000000", "--", ""),
 }
 
 _STYLE = {
@@ -91,3 +103,20 @@ def plot_seeds(ax: Axes, groups: dict[str, list[float]], label: str | None = Non
         ax.plot(np.median(errors), row, marker="|", markersize=16, color=style["color"])
     ax.set(xscale="log", yticks=rows, yticklabels=groups, ylim=(len(groups) - 0.5, -0.5))
     return ax
+
+
+def plot_heatmap(ax: Axes, table, texts=None, **style) -> AxesImage:
+    """A table (rows: noise, columns: components) as coloured cells; ``texts``, of the same shape, are written on them.
+
+    Returns the image, for a colour bar.
+    """
+    image = ax.imshow(np.asarray(table, dtype=float), aspect="auto", **({"cmap": "viridis_r"} | style))
+    for (row, column), text in np.ndenumerate(np.asarray(texts if texts is not None else [[]])):
+        red, green, blue, _ = image.cmap(image.norm(np.asarray(table, dtype=float)[row, column]))
+        dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
+        ax.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    ax.set(
+        xticks=range(len(table.columns)), xticklabels=table.columns, yticks=range(len(table)), yticklabels=table.index
+    )
+    ax.grid(False)
+    return image

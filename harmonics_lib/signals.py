@@ -24,12 +24,12 @@ def random_stream(seed: int, purpose: str, device: str | torch.device = "cpu") -
 
 
 def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1) -> None:
-    """Raise ``ValueError`` unless ``lookback`` is a finite (B, N) float tensor with N >= minimum."""
+    """Raise ``ValueError`` unless ``lookback`` is a finite (B, N) float tensor with B >= 1 and N >= minimum."""
     if not isinstance(lookback, Tensor) or not lookback.is_floating_point():
         kind = lookback.dtype if isinstance(lookback, Tensor) else type(lookback).__name__
         raise ValueError(f"lookback must be a floating-point torch tensor of shape (B, N), got {kind}")
-    if lookback.ndim != 2:
-        raise ValueError(f"lookback must have shape (B, N), got {tuple(lookback.shape)}")
+    if lookback.ndim != 2 or len(lookback) == 0:
+        raise ValueError(f"lookback must have shape (B, N) with at least one window, got {tuple(lookback.shape)}")
     if lookback.shape[1] < minimum:
         raise ValueError(f"lookback must have at least {minimum} samples, got {lookback.shape[1]}")
     if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:

@@ -1,13 +1,48 @@
 """Forecasters that need no training."""
 
 import math
+import warnings
 
+import numpy as np
 import pytest
 import torch
 
-from harmonics_lib import dft_extrapolation, persistence
+from harmonics_lib import (
+    HarmonicProcess,
+    UnstableForecast,
+    dft_extrapolation,
+    known_period_oracle,
+    linear_mmse,
+    linear_prediction,
+    matrix_pencil,
+    noise_level,
+    persistence,
+    random_stream,
+    sparse_bayesian,
+)
+from harmonics_lib.classical import burg_weights, signal_rank
 
-FORECASTERS = {"persistence": persistence(), "dft": dft_extrapolation(), "tapered dft": dft_extrapolation("hann")}
+WHOLE = HarmonicProcess((1, 45), (2, 99))
+ANY = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
+EXACT = {
+    "forward": linear_prediction(30, "forward", ridge=0),
+    "forward and backward": linear_prediction(ridge=0),
+    "truncated": linear_prediction(rank="auto"),
+    "ridge by the noise": linear_prediction(),
+    "matrix pencil": matrix_pencil(),
+    "matrix pencil on the unit circle": matrix_pencil(unit_circle=True),
+    "matrix pencil of given order": matrix_pencil(order=8),
+}
+FORECASTERS = EXACT | {
+    "persistence": persistence(),
+    "dft": dft_extrapolation(),
+    "tapered dft": dft_extrapolation("hann"),
+    "burg": linear_prediction(method="burg"),
+    "linear mmse": linear_mmse(WHOLE),
+    "sparse bayesian": sparse_bayesian(WHOLE),
+    "sparse bayesian of any period": sparse_bayesian(ANY),
+    "oracle": known_period_oracle(WHOLE.sample(3, 70, 70, generator=random_stream(0, "oracle"))),
+}
 
 
 def tones(period, length, batch=3):
@@ -41,15 +76,195 @@ def test_a_tapered_window_is_repeated_tapered():
 @pytest.mark.parametrize("forecast", FORECASTERS.values(), ids=FORECASTERS)
 def test_shape_and_dtype_are_those_of_the_lookback(forecast):
     for dtype in (torch.float32, torch.float64):
-        ahead = forecast(tones(9, 50).to(dtype), 7)
+        ahead = forecast(tones(9, 70).to(dtype), 7)
         assert ahead.shape == (3, 7) and ahead.dtype == dtype
 
 
 @pytest.mark.parametrize("forecast", FORECASTERS.values(), ids=FORECASTERS)
-@pytest.mark.parametrize("lookback", [torch.zeros(100), torch.full((1, 9), math.nan), torch.zeros(1, 0)])
+@pytest.mark.parametrize(
+    "lookback", [torch.zeros(100), torch.full((1, 9), math.nan), torch.zeros(1, 0), torch.zeros(0, 100)]
+)
 def test_bad_input_is_refused(forecast, lookback):
     with pytest.raises(ValueError, match="lookback must"):
         forecast(lookback, 5)
+
+
+@pytest.mark.parametrize("forecast", FORECASTERS.values(), ids=FORECASTERS)
+def test_odd_windows_get_a_finite_forecast(forecast):
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(3, 99, dtype=torch.float64, generator=generator)
+    impulse = torch.eye(99, dtype=torch.float64)[[0, 50, 98]]
+    for lookback in (noise, 1e-30 * noise, 1e30 * noise, impulse, torch.zeros(3, 99), torch.ones(3, 99)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnstableForecast)
+            assert torch.isfinite(forecast(lookback, 20)).all()
+
+
+def mixture(periods, length=150):
+    """(4, length) sums of tones of these periods, amplitudes from 1 down, random phases."""
+    phases = 2 * math.pi * torch.rand(4, len(periods), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    time = torch.arange(length, dtype=torch.float64)[:, None]
+    waves = torch.sin(2 * math.pi * time / torch.tensor(periods, dtype=torch.float64) + phases[:, None])
+    return waves @ (1 / torch.arange(1, len(periods) + 1, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("forecast", EXACT.values(), ids=EXACT)
+@pytest.mark.parametrize("lookback", [100, 99])
+@pytest.mark.parametrize("periods", [[20], [7, 16, 50], [4, 8.3, 13.77, 31.4]], ids=["one", "whole", "any"])
+def test_clean_tones_go_on_exactly(forecast, lookback, periods):
+    if forecast is EXACT["matrix pencil of given order"] and len(periods) < 4:
+        forecast = matrix_pencil(order=2 * len(periods))
+    signal = mixture(periods)
+    assert torch.allclose(forecast(signal[:, :lookback], 50), signal[:, lookback : lookback + 50], atol=1e-8, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["forward", "forward and backward", "truncated", "matrix pencil"])
+def test_a_constant_goes_on(name):
+    lookback = torch.full((2, 100), -3.0, dtype=torch.float64)
+    assert torch.allclose(EXACT[name](lookback, 50), torch.full((2, 50), -3.0, dtype=torch.float64), atol=1e-8)
+
+
+def noisy_windows(count, noise=0.1, components=3, length=100):
+    return HarmonicProcess(components, (5, 60), noise_std=noise).sample(
+        count, length + 20, length, generator=random_stream(0, "noisy windows"), dtype=torch.float64
+    )
+
+
+def test_modified_covariance_is_that_of_the_spectrum_package():
+    spectrum = pytest.importorskip("spectrum", reason="needs a C compiler to install")
+    past = noisy_windows(4).past
+    weights = torch.tensor(np.stack([-spectrum.modcovar(window, 20)[0] for window in past.numpy()]))
+    ours = linear_prediction(20, ridge=0)(past, 1)[:, 0]
+    assert torch.allclose(ours, (past.flip(1)[:, :20] * weights).sum(1), atol=1e-9)
+
+
+def test_burg_is_that_of_the_spectrum_package():
+    spectrum = pytest.importorskip("spectrum", reason="needs a C compiler to install")
+    past = noisy_windows(4).past
+    weights = torch.tensor(np.stack([-spectrum.arburg(window, 20)[0].real for window in past.numpy()]))
+    assert torch.allclose(burg_weights(past, 20), weights, atol=1e-10)
+
+
+def test_burg_is_always_stable():
+    for weights in burg_weights(noisy_windows(20).past, 40).numpy():
+        assert np.abs(np.roots([1, *-weights])).max() < 1
+
+
+def test_ridge_solves_the_normal_equations():
+    past = noisy_windows(1).past
+    rows = past[0].unfold(0, 11, 1).numpy()
+    equations, target = np.vstack([rows[:, -2::-1], rows[:, 1:]]), np.concatenate([rows[:, -1], rows[:, 0]])
+    weights = np.linalg.solve(equations.T @ equations + 0.7 * np.eye(10), equations.T @ target)
+    ridge = 0.7 / past.abs().max().item() ** 2  # in squared peaks
+    assert linear_prediction(10, ridge=ridge)(past, 1).item() == pytest.approx(past[0].numpy()[:-11:-1] @ weights)
+
+
+def test_truncation_to_the_rank_of_one_tone_takes_out_the_noise():
+    batch = noisy_windows(100, components=1)
+    errors = {
+        rank: (linear_prediction(rank=rank)(batch.past, 20) - batch.future).square().mean() for rank in (2, "auto")
+    }
+    with pytest.warns(UnstableForecast):
+        plain = (linear_prediction(ridge=0)(batch.past, 20) - batch.future).square().mean()
+    assert errors[2] < plain / 100 and errors["auto"] < 1.2 * errors[2]
+
+
+def test_a_growing_window_is_held_at_the_limit_and_said_to_be_unstable():
+    lookback = torch.tensor(1.2, dtype=torch.float64) ** torch.arange(40)[None]
+    with pytest.warns(UnstableForecast, match="1 of 1 forecasts went beyond 3 lookback peaks") as caught:
+        ahead = linear_prediction(1, "forward", ridge=0)(lookback, 30)
+    assert ahead.max().item() == pytest.approx(3 * lookback.max().item())
+    assert ahead[0, 0].item() == pytest.approx(1.2 * lookback[0, -1].item())
+    assert caught[0].message.count == 1
+
+
+def test_the_rank_of_tones_in_noise_is_two_for_each():
+    for periods in ([20], [7, 16, 45]):
+        signal = mixture(periods, 100) + 0.05 * torch.randn(4, 100, generator=torch.Generator().manual_seed(0))
+        singular = torch.linalg.svdvals(signal.unfold(1, 34, 1))
+        assert signal_rank(singular, 67).tolist() == [2 * len(periods)] * 4
+
+
+@pytest.mark.parametrize("periods, bias", [([], 0.03), ([20], 0.05), ([7, 16, 45], 0.1)])
+def test_noise_is_measured_beside_few_tones(periods, bias):
+    noise = torch.randn(400, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    signal = mixture(periods, 100).repeat(100, 1) if periods else 0
+    assert noise_level(signal + 0.2 * noise).mean().item() == pytest.approx(0.2, rel=bias)
+
+
+def test_noise_of_a_clean_tone_is_zero():
+    assert noise_level(mixture([20], 100)).max() < 1e-10
+
+
+@pytest.mark.parametrize("process", [WHOLE, HarmonicProcess(3, 17), ANY], ids=["whole", "single", "any"])
+def test_linear_mmse_is_the_textbooks(process):
+    batch = process.sample(3, 110, 100, generator=random_stream(0, "mmse"), dtype=torch.float64)
+    past = batch.past + 0.2 * torch.randn(3, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    low, high = process.periods
+    periods = np.arange(low, high + 1) if process.integer_periods else np.linspace(low, high, 200001)
+    lags = np.abs(np.arange(110)[:, None] - np.arange(100))
+    covariance = np.array([np.cos(2 * np.pi * lag / periods).mean() for lag in range(110)])[lags]
+    for window, ahead in zip(past.numpy(), linear_mmse(process, noise_std=0.2)(past, 10).numpy(), strict=True):
+        power = (window**2).mean() - 0.04
+        textbook = power * covariance[100:] @ np.linalg.solve(power * covariance[:100] + 0.04 * np.eye(100), window)
+        assert ahead == pytest.approx(textbook, abs=2e-3 if process is ANY else 1e-9)
+
+
+def test_the_oracle_is_exact_on_clean_windows_of_any_period():
+    for process in (HarmonicProcess(5, (2, 99)), HarmonicProcess(5, (2, 99), integer_periods=False)):
+        batch = process.sample(50, 150, 100, generator=random_stream(0, "oracle"), dtype=torch.float64)
+        assert torch.allclose(known_period_oracle(batch)(batch.past, 50), batch.future, atol=1e-8)
+
+
+def test_the_oracle_is_the_mean_of_a_gaussian_process():
+    batch = noisy_windows(1, noise=0.3, components=4)
+    time = np.arange(120)
+    power = (batch.amplitudes.numpy() ** 2).mean() / 2
+    lags = 2 * np.pi * (time[:, None] - time)[..., None] / batch.periods[0].numpy()
+    covariance = power * np.cos(lags).sum(axis=2)
+    textbook = covariance[100:, :100] @ np.linalg.solve(
+        covariance[:100, :100] + 0.09 * np.eye(100), batch.past[0].numpy()
+    )
+    assert known_period_oracle(batch)(batch.past, 20)[0].numpy() == pytest.approx(textbook, abs=1e-9)
+
+
+def test_no_method_passes_the_oracle():
+    batch = noisy_windows(200, noise=0.1, components=5)
+    floor = (known_period_oracle(batch)(batch.past, 20) - batch.future).square().mean()
+    for name in ("truncated", "matrix pencil", "linear mmse", "sparse bayesian", "burg"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnstableForecast)
+            assert (FORECASTERS[name](batch.past, 20) - batch.future).square().mean() > floor
+
+
+def test_the_oracle_serves_its_own_batch_only():
+    batch = noisy_windows(3)
+    with pytest.raises(ValueError, match="knows the periods of 3 windows, got 2"):
+        known_period_oracle(batch)(batch.past[:2], 5)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: linear_prediction(0), "order must be a whole number"),
+        (lambda: linear_prediction(2.5), "order must be a whole number"),
+        (lambda: linear_prediction(method="yule"), "method must be 'forward'"),
+        (lambda: linear_prediction(rank=67), "rank must be None, 'auto' or a whole number from 1 to the order 66"),
+        (lambda: linear_prediction(ridge=-1), "ridge must be None, 'noise' or a number"),
+        (lambda: linear_prediction(rank=2, ridge=1.0), "expected a rank or a ridge"),
+        (lambda: linear_prediction(method="burg", rank=2), "Burg's method has neither"),
+        (lambda: matrix_pencil(order=-1), "order must be a whole number"),
+        (lambda: linear_mmse(WHOLE, noise_std=-0.1), "noise_std must be None or a number"),
+        (lambda: sparse_bayesian(WHOLE, noise_std=math.nan), "noise_std must be None or a number"),
+        (lambda: sparse_bayesian(WHOLE, iterations=0), "iterations must be a whole number"),
+        (lambda: linear_prediction(66)(torch.ones(1, 66), 5), "lookback must have at least 67 samples, got 66"),
+        (lambda: matrix_pencil(order=40)(torch.ones(1, 50), 5), "lookback must have at least 62 samples, got 50"),
+        (lambda: noise_level(torch.ones(1, 11)), "lookback must have at least 12 samples, got 11"),
+    ],
+)
+def test_settings_out_of_range_are_refused_at_once(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_an_unknown_taper_is_refused_at_once():

@@ -1,0 +1,173 @@
+"""Sparse Bayesian forecasting: exact where it must be, and the mean of the posterior where that can be enumerated."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import ARDRegression
+
+from harmonics_lib import HarmonicProcess, known_period_oracle, linear_mmse, random_stream, sparse_bayesian
+from harmonics_lib.classical import dictionary
+from harmonics_lib.sparse import _diagonal_sums, _gaussian, _prior_belief, _propagate, _waves
+
+WHOLE = HarmonicProcess((1, 45), (2, 99))
+ANY = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
+
+
+def tones(periods, length=150):
+    phases = 2 * math.pi * torch.rand(8, len(periods), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    time = torch.arange(length, dtype=torch.float64)[:, None]
+    angles = 2 * math.pi * time / torch.tensor(periods, dtype=torch.float64) + phases[:, None]
+    return angles.sin().mean(dim=2)
+
+
+@pytest.mark.parametrize("lookback", [100, 99])
+@pytest.mark.parametrize("periods", [[20], [7, 16, 50]], ids=["one", "three"])
+def test_clean_tones_of_whole_periods_go_on_exactly(periods, lookback):
+    signal = tones(periods)
+    assert torch.allclose(
+        sparse_bayesian(WHOLE)(signal[:, :lookback], 50), signal[:, lookback : lookback + 50], atol=1e-8
+    )
+
+
+@pytest.mark.parametrize("lookback", [100, 99])
+@pytest.mark.parametrize("periods", [[20.4], [4.1, 8.3, 31.4]], ids=["one", "three"])
+def test_clean_tones_between_the_grid_are_found(periods, lookback):
+    signal = tones(periods)
+    assert torch.allclose(
+        sparse_bayesian(ANY)(signal[:, :lookback], 50), signal[:, lookback : lookback + 50], atol=1e-8
+    )
+
+
+def test_frequencies_that_move_beat_the_grid_they_start_from(monkeypatch):
+    batch = HarmonicProcess(2, (3, 40), False, 0.01).sample(
+        60, 150, 100, generator=random_stream(0, "off the grid"), dtype=torch.float64
+    )
+    moved = (sparse_bayesian(ANY)(batch.past, 50) - batch.future).square().mean()
+    monkeypatch.setattr("harmonics_lib.sparse._MOVES", 0)
+    assert moved < (sparse_bayesian(ANY)(batch.past, 50) - batch.future).square().mean() / 1.5
+
+
+def test_a_known_frequency_stays_where_it_is():
+    batch = HarmonicProcess(1, 10.5, False, 0.1).sample(
+        100, 120, 100, generator=random_stream(0, "one frequency"), dtype=torch.float64
+    )
+    ours, floor = sparse_bayesian(HarmonicProcess(1, 10.5, False)), known_period_oracle(batch)
+    errors = [(forecast(batch.past, 20) - batch.future).square().mean().item() for forecast in (ours, floor)]
+    assert errors[0] == pytest.approx(errors[1], rel=0.05)
+
+
+def test_the_sum_of_two_tones_in_one_cell_is_forecast():
+    signal = tones([40, 43])
+    assert (sparse_bayesian(ANY)(signal[:, :100], 50) - signal[:, 100:]).square().mean() < 1e-3
+
+
+def test_diagonals_of_a_toeplitz_inverse():
+    first = 0.8 ** torch.arange(9, dtype=torch.float64) * torch.cos(torch.arange(9) / 2)
+    lags = (torch.arange(9)[:, None] - torch.arange(9)).abs()
+    inverse = torch.linalg.inv(first[lags])
+    sums = [inverse.diagonal(k).sum() * (1 if k == 0 else 2) for k in range(9)]
+    assert torch.allclose(_diagonal_sums(inverse[:1])[0], torch.stack(sums))
+
+
+def small_problem(count):
+    """Windows of 24 samples, six periods that overlap, noise of 0.2 that is known."""
+    process = HarmonicProcess((1, 2), (6, 11), noise_std=0.2)
+    batch = process.sample(count, 30, 24, generator=random_stream(0, "small problem"), dtype=torch.float64)
+    frequencies, mass = dictionary(process, 0.01)
+    return process, batch, frequencies, mass
+
+
+def test_posterior_under_gaussian_factors_is_that_of_linear_regression():
+    process, batch, frequencies, mass = small_problem(1)
+    belief = _prior_belief(batch.past, mass, process.components, torch.tensor([0.04], dtype=torch.float64))
+    posterior = _gaussian(belief, _waves(frequencies, 0, 24))
+    angles = 2 * np.pi * np.arange(24)[:, None] * frequencies.numpy()
+    basis = np.hstack([np.cos(angles), np.sin(angles)])
+    covariance = np.linalg.inv(basis.T @ basis / 0.04 + np.diag(np.tile(belief.precision[0].numpy(), 2)))
+    mean = covariance @ basis.T @ batch.past[0].numpy() / 0.04
+    assert posterior.mean[0].numpy() == pytest.approx(mean[:6] + 1j * mean[6:])
+    assert posterior.variance[0].numpy() == pytest.approx(np.diag(covariance).reshape(2, 6).mean(axis=0))
+
+
+def test_forecast_is_the_mean_over_all_choices_of_periods():
+    """Expectation propagation against the sum over 2^6 models, given the same prior."""
+    process, batch, frequencies, mass = small_problem(40)
+    belief = _prior_belief(batch.past, mass, process.components, batch.noise_std.square())
+    waves = _waves(frequencies, 0, 24)
+    for step in range(60):
+        belief = _propagate(belief, waves, first=step == 0)
+    mean = _gaussian(belief, waves).mean.numpy()
+    present, slab = (array.numpy() for array in belief.slab())
+    angles = 2 * np.pi * np.arange(24)[:, None] * frequencies.numpy()
+    gains, flat = [], []
+    for row, window in enumerate(batch.past.numpy()):
+        exact, total = np.zeros(6, dtype=complex), 0.0
+        for chosen in itertools.product([False, True], repeat=6):
+            chosen = np.array(chosen)
+            basis = np.hstack([np.cos(angles[:, chosen]), np.sin(angles[:, chosen])])
+            variance = np.tile(slab[row, chosen], 2)
+            covariance = 0.04 * np.eye(24) + (basis * variance) @ basis.T
+            solved = np.linalg.solve(covariance, window)
+            evidence = -0.5 * (window @ solved + np.linalg.slogdet(covariance)[1])
+            weight = np.exp(evidence) * np.prod(np.where(chosen, present[row], 1 - present[row]))
+            amplitudes = variance * (basis.T @ solved)
+            exact[chosen] += weight * (amplitudes[: chosen.sum()] + 1j * amplitudes[chosen.sum() :])
+            total += weight
+        gains.append(np.linalg.norm(mean[row] - exact / total))
+        flat.append(np.linalg.norm(exact / total))
+    assert np.median(gains) < 0.02 * np.median(flat)
+    assert np.mean(gains) < 0.1 * np.mean(flat)
+
+
+def test_agrees_with_automatic_relevance_determination_where_the_choice_is_clear():
+    """Well separated tones in noise: averaging and the evidence maximum of scikit-learn say the same."""
+    noise = torch.randn(8, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    signal = tones([7, 16, 50])
+    past = signal[:, :100] + 0.05 * noise
+    angles = 2 * np.pi * np.arange(150)[:, None] / np.arange(2, 100)
+    basis = np.hstack([np.sin(angles), np.cos(angles)])
+    ours = sparse_bayesian(WHOLE)(past, 50).numpy()
+    theirs = [ARDRegression(fit_intercept=False).fit(basis[:100], w).predict(basis[100:]) for w in past.numpy()]
+    apart = np.sqrt(np.mean((ours - theirs) ** 2))
+    assert apart < 0.05
+    assert np.mean((ours - signal[:, 100:].numpy()) ** 2) < np.mean((theirs - signal[:, 100:].numpy()) ** 2)
+
+
+def test_noise_need_not_be_known():
+    batch = HarmonicProcess(5, (2, 99), noise_std=0.1).sample(
+        200, 110, 100, generator=random_stream(0, "unknown noise"), dtype=torch.float64
+    )
+    known, unknown = (
+        (sparse_bayesian(WHOLE, noise_std=noise)(batch.past, 10) - batch.future).square().mean()
+        for noise in (0.1, None)
+    )
+    assert unknown < 1.15 * known
+
+
+def test_it_stands_between_the_linear_predictor_and_the_oracle():
+    batch = HarmonicProcess(10, (2, 99), noise_std=0.1).sample(
+        200, 110, 100, generator=random_stream(0, "between"), dtype=torch.float64
+    )
+    sparse, linear, oracle = (
+        (forecast(batch.past, 10) - batch.future).square().mean()
+        for forecast in (sparse_bayesian(WHOLE), linear_mmse(WHOLE), known_period_oracle(batch))
+    )
+    assert oracle < sparse < linear / 2
+
+
+def test_the_unit_of_a_window_is_of_no_consequence():
+    noise = torch.randn(8, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    past = tones([7, 16, 50])[:, :100] + 0.1 * noise
+    for forecast in (sparse_bayesian(WHOLE), sparse_bayesian(ANY)):
+        assert torch.allclose(forecast(1e-6 * past, 10), 1e-6 * forecast(past, 10), rtol=1e-4, atol=1e-12)
+
+
+def test_windows_do_not_touch_each_other():
+    batch = HarmonicProcess(5, (2, 99), noise_std=0.1).sample(
+        300, 110, 100, generator=random_stream(0, "apart"), dtype=torch.float64
+    )
+    together = sparse_bayesian(WHOLE)(batch.past, 10)
+    assert torch.allclose(together[250:260], sparse_bayesian(WHOLE)(batch.past[250:260], 10), atol=1e-9)
