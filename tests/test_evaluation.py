@@ -1,12 +1,25 @@
 """Frozen test sets stay frozen, and scores are what they say."""
 
 import hashlib
+import io
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
-from harmonics_lib import FROZEN_SETS, FrozenSet, HarmonicProcess, bootstrap_interval, persistence, score
+from harmonics_lib import (
+    FROZEN_SETS,
+    FrozenSet,
+    Grid,
+    HarmonicProcess,
+    bootstrap_interval,
+    evaluate,
+    linear_prediction,
+    persistence,
+    score,
+)
 
 # Periods and component counts are whole numbers: their digest is the same on every machine.
 DIGESTS = {
@@ -78,3 +91,122 @@ def test_bootstrap_intervals_cover_the_mean_as_often_as_they_say():
     intervals = [bootstrap_interval(rng.exponential(size=200)) for _ in range(200)]
     covered = np.mean([low <= 1 <= high for low, high in intervals])
     assert 0.89 <= covered <= 0.99
+
+
+TINY = Grid(components=(1, 5), noise_std=(0.0, 0.1), integer_periods=(True,), size=20)
+
+
+class Counted:
+    """Persistence that counts the windows it was given."""
+
+    def __init__(self, forecast=None):
+        self.forecast, self.windows = forecast or persistence(), 0
+
+    def __call__(self, lookback, horizon):
+        self.windows += len(lookback)
+        return self.forecast(lookback, horizon)
+
+
+def test_cells_of_the_published_grid_never_change():
+    cells = Grid().cells()
+    assert len(cells) == 60
+    batch = cells[5, 0.1, "whole"].batch()
+    assert (len(batch), *batch.past.shape[1:], *batch.future.shape[1:]) == (1000, 100, 50)
+    assert hashlib.sha256(batch.periods.to(torch.int64).numpy().tobytes()).hexdigest()[:16] == "8be51acb5b4b8eb1"
+    assert cells[5, 0.1, "any"].batch().periods[0].tolist() == pytest.approx(
+        [87.43241714971457, 77.91877422760933, 84.56958437908249, 56.8936386143209, 69.30985282784648], rel=1e-9
+    )
+
+
+def test_cells_that_differ_in_noise_hold_the_same_clean_signals():
+    cells = Grid(size=30).cells()
+    for kind in ("whole", "any"):
+        quiet, loud = cells[10, 0.01, kind].batch(), cells[10, 0.3, kind].batch()
+        assert torch.equal(quiet.clean, loud.clean)
+        assert (loud.observed - loud.clean).std().item() == pytest.approx(0.3, rel=0.05)
+
+
+def test_the_grid_has_the_scores_of_its_cells():
+    table = evaluate({"persistence": persistence()}, TINY)
+    test = TINY.cells()[5, 0.1, "whole"]
+    cell = table.query("components == 5 and noise_std == 0.1").set_index(["first", "last"])
+    alone = score(persistence(), test, 50)
+    assert cell.loc[(1, 50), "mse"] == pytest.approx(alone.mse, rel=1e-3)
+    assert cell.loc[(1, 50), "nmse_db"] == pytest.approx(alone.nmse_db, abs=0.01)
+    assert cell.loc[(7, 7), "mse"] == pytest.approx(alone.by_step[6], rel=1e-3)
+    assert cell.loc[(1, 10), ["low", "high"]].tolist() == pytest.approx(
+        score(persistence(), test, 10).interval(), rel=1e-3
+    )
+    assert cell.loc[(1, 5), "median"] == pytest.approx(
+        np.median(score(persistence(), test, 5).errors.mean(axis=1)), rel=1e-3
+    )
+
+
+def test_adding_a_method_computes_no_other():
+    first = Counted()
+    known = evaluate({"first": first}, TINY)
+    assert first.windows > 4 * TINY.size
+    first.windows = 0
+    both = evaluate({"first": first, "second": linear_prediction()}, TINY, known)
+    assert first.windows == 4 * 2  # two signals of each cell, to see that it is the same method
+    pd.testing.assert_frame_equal(both[both.method == "first"].reset_index(drop=True), known)
+    assert set(both.method) == {"first", "second"}
+    alone = evaluate({"third": persistence()}, TINY, both)
+    assert set(alone.method) == {"first", "second", "third"}
+
+
+def test_a_method_that_changed_is_scored_anew():
+    known = evaluate({"mine": persistence()}, TINY)
+    changed = evaluate({"mine": lambda lookback, horizon: 0.9 * persistence()(lookback, horizon)}, TINY, known)
+    assert (changed.mse != known.mse).all()
+
+
+def test_a_smaller_grid_keeps_the_rows_of_the_larger():
+    known = evaluate({"mine": persistence()}, TINY)
+    again = evaluate(
+        {"mine": persistence()}, Grid(components=(1,), noise_std=(0.0,), integer_periods=(True,), size=20), known
+    )
+    pd.testing.assert_frame_equal(again, known)
+
+
+def test_a_table_is_the_same_after_it_was_saved():
+    table = evaluate({"mine": persistence()}, TINY)
+    pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(table.to_csv(index=False))), table)
+
+
+def test_an_oracle_is_shown_the_truth_of_its_cell():
+    table = evaluate({}, TINY, oracles={"truth": lambda batch: lambda lookback, horizon: batch.future[:, :horizon]})
+    assert (table.mse == 0).all()
+
+
+def test_unstable_forecasts_are_counted_and_other_warnings_pass():
+    table = evaluate({"plain": linear_prediction(ridge=0)}, TINY)
+    assert table.query("noise_std == 0").unstable.max() == 0 < table.query("noise_std == 0.1").unstable.min()
+
+    def doubtful(lookback, horizon):
+        warnings.warn("doubtful", stacklevel=1)
+        return persistence()(lookback, horizon)
+
+    with pytest.warns(UserWarning, match="doubtful"):
+        evaluate({"doubtful": doubtful}, TINY)
+
+
+def test_working_memory_is_what_a_forecast_takes():
+    def wasteful(lookback, horizon):
+        torch.zeros(len(lookback), 100_000, dtype=torch.float64)
+        return persistence()(lookback, horizon)
+
+    assert evaluate({"wasteful": wasteful}, TINY).kilobytes.tolist() == pytest.approx([800] * 60, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "forecast, message",
+    [
+        (lambda lookback, horizon: lookback[:, :horizon], r"must return shape \(2, 50\), got \(2, 20\)"),
+        (lambda lookback, horizon: torch.full((len(lookback), horizon), np.nan), "must be finite, got 100 values"),
+    ],
+    ids=["shape", "nan"],
+)
+def test_a_forecast_that_cannot_be_scored_is_refused(forecast, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate({"mine": forecast}, Grid(components=(1,), noise_std=(0.0,), lookback=20, size=20))
