@@ -1,4 +1,4 @@
-"""Windows a second of forecasters that need no training, with one thread and with two, and as ratios."""
+"""Windows a second of forecasters that need no training, and their ratio to linear prediction."""
 
 import statistics
 
@@ -28,14 +28,11 @@ METHODS = {
 noisy = HarmonicProcess((1, 45), (2, 99), noise_std=0.1)
 past = noisy.sample(512, 100, 100, generator=random_stream(0, "benchmark"), dtype=torch.float64).past
 
-figures = {}
-for threads in (1, 2):
-    torch.set_num_threads(threads)
-    rounds = [{name: rate(lambda m=m: m(past, 10), len(past)) for name, m in METHODS.items()} for _ in range(ROUNDS)]
-    figures[f"per_second_{threads}_threads"] = {
-        name: statistics.median(speeds[name] for speeds in rounds) for name in METHODS
-    }
-    figures[f"ratio_{threads}_threads"] = {
-        name: statistics.median(speeds[name] / speeds["linear_prediction"] for speeds in rounds) for name in METHODS
-    }
-write("classical", figures)
+rounds = [{name: rate(lambda m=m: m(past, 10), len(past)) for name, m in METHODS.items()} for _ in range(ROUNDS)]
+write(
+    "classical",
+    {
+        "per_second": {name: statistics.median(speeds[name] for speeds in rounds) for name in METHODS},
+        "ratio": {name: statistics.median(s[name] / s["linear_prediction"] for s in rounds) for name in METHODS},
+    },
+)

@@ -12,7 +12,14 @@ from harmonics_lib.classical import (
 )
 from harmonics_lib.evaluation import FROZEN_SETS, FrozenSet, Grid, bootstrap_interval, evaluate, score
 from harmonics_lib.networks import CurriculumGRU, Seq2SeqGRU, SmallLSTM
-from harmonics_lib.results import Findings, load_forecaster, load_metrics, network_forecaster, trained_network
+from harmonics_lib.results import (
+    Findings,
+    load_forecaster,
+    load_grid,
+    load_metrics,
+    network_forecaster,
+    trained_network,
+)
 from harmonics_lib.signals import HarmonicProcess, SignalBatch, random_stream
 from harmonics_lib.sparse import sparse_bayesian
 from harmonics_lib.training import Stage, TrainingConfig, train
@@ -37,6 +44,7 @@ __all__ = [
     "linear_mmse",
     "linear_prediction",
     "load_forecaster",
+    "load_grid",
     "load_metrics",
     "matrix_pencil",
     "network_forecaster",

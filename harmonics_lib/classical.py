@@ -8,6 +8,7 @@ which gives (B, horizon) in the lookback's dtype, computed in double precision, 
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
@@ -35,7 +36,8 @@ def window_forecaster(estimate: Callable[[Tensor, int, Tensor], Tensor], minimum
     """A forecaster from ``estimate(x, horizon, unit)``, which gets windows of peak 1 in double precision.
 
     The forecast is held within ``LIMIT`` lookback peaks, with an ``UnstableForecast`` warning that
-    counts the windows that reach it, and returned in the unit and the dtype of the lookback.
+    counts the windows that reach it, and returned in the unit and the dtype of the lookback. It is
+    computed in one thread: many small matrices, for which waking another costs more than it gains.
 
     Args:
         estimate: maps x (B, N) to (B, horizon); ``unit`` (B, 1) is what 1 stands for.
@@ -46,13 +48,24 @@ def window_forecaster(estimate: Callable[[Tensor, int, Tensor], Tensor], minimum
         check_lookback(lookback, horizon, minimum)
         peak = lookback.double().abs().amax(dim=1, keepdim=True)
         unit = torch.where(peak > 0, peak, 1.0)
-        ahead = estimate(lookback.double() / unit, horizon, unit)
+        with _one_thread():
+            ahead = estimate(lookback.double() / unit, horizon, unit)
         unstable = (ahead.abs() >= LIMIT).any(dim=1)
         if unstable.any():
             warnings.warn(UnstableForecast(int(unstable.sum()), len(unstable)), stacklevel=2)
         return (ahead.clamp(-LIMIT, LIMIT) * unit).to(lookback)
 
     return forecast
+
+
+@contextmanager
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def persistence() -> Forecaster:

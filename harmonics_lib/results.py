@@ -190,6 +190,22 @@ def load_metrics(notebook: str) -> dict:
     return json.loads((results_dir() / "metrics" / f"{notebook}.json").read_text())
 
 
+def save_grid(notebook: str, table: pd.DataFrame) -> Path:
+    """Write the comparison of all methods (see ``evaluate``) as ``metrics/grid.csv`` into the staging folder."""
+    path = staging_dir(notebook) / "metrics" / "grid.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False)
+    return path
+
+
+def load_grid() -> pd.DataFrame:
+    """The published comparison of all methods, to be looked at or handed to ``evaluate`` as ``known``."""
+    for results in (results_dir(), _shipped_results()):
+        if (path := results / "metrics" / "grid.csv").exists():
+            return pd.read_csv(path)
+    raise ValueError(f"no grid is published: expected {path}")
+
+
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _VERSIONED}
 
