@@ -48,7 +48,7 @@ def window_forecaster(estimate: Callable[[Tensor, int, Tensor], Tensor], minimum
         check_lookback(lookback, horizon, minimum)
         peak = lookback.double().abs().amax(dim=1, keepdim=True)
         unit = torch.where(peak > 0, peak, 1.0)
-        with _one_thread():
+        with cpu_threads(1):
             ahead = estimate(lookback.double() / unit, horizon, unit)
         unstable = (ahead.abs() >= LIMIT).any(dim=1)
         if unstable.any():
@@ -59,13 +59,14 @@ def window_forecaster(estimate: Callable[[Tensor, int, Tensor], Tensor], minimum
 
 
 @contextmanager
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def cpu_threads(count: int):
+    """Give PyTorch ``count`` threads inside a ``with`` block, and what it had before after it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
 
 
 def persistence() -> Forecaster:

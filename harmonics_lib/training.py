@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from harmonics_lib.classical import cpu_threads
 from harmonics_lib.distributed import Ranks, join_ranks
 from harmonics_lib.networks import build, initialise
 from harmonics_lib.signals import HarmonicProcess, random_stream
@@ -166,7 +167,7 @@ def train(
     """
     ranks, device = join_ranks(torch.device(device))
     _check(network, stages, config, ranks)
-    with _threads(threads):
+    with cpu_threads(threads):
         _Trainer(network, stages, config, Path(run_dir), device, ranks).run(track)
     return Path(run_dir)
 
@@ -350,16 +351,6 @@ def _optimizers(network: nn.Module, config: TrainingConfig) -> list[tuple[float,
         return [(config.learning_rate, adam)]
     muon = torch.optim.Muon(matrices, lr=config.muon_rate, weight_decay=0.0)
     return [(config.learning_rate, adam), (config.muon_rate, muon)]
-
-
-@contextmanager
-def _threads(count: int):
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextmanager
