@@ -14,6 +14,7 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 import torch
+from matplotlib.animation import Animation, PillowWriter
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
@@ -152,11 +153,21 @@ class Findings:
 
     def figure(self, figure: Figure, name: str) -> None:
         """Save a figure as SVG and PNG, without a date, under the notebook's name."""
-        folder = staging_dir(self.notebook) / "figures" / self.notebook
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = self._figures()
         with matplotlib.rc_context({"svg.hashsalt": self.notebook}):  # else every SVG has random ids
             figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
         figure.savefig(folder / f"{name}.png")
+
+    def animation(self, animation: Animation, name: str) -> Path:
+        """Save an animation as GIF under the notebook's name; the path of the file."""
+        path = self._figures() / f"{name}.gif"
+        animation.save(path, writer=PillowWriter(fps=10), dpi=70)
+        return path
+
+    def _figures(self) -> Path:
+        folder = staging_dir(self.notebook) / "figures" / self.notebook
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def save(self) -> None:
         """Write the metrics.
