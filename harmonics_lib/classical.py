@@ -221,9 +221,11 @@ def burg_weights(x: Tensor, order: int) -> Tensor:
     """(B, order) prediction weights by Burg's method (1967): each reflection minimises both errors' power."""
     forward, backward = x[:, 1:], x[:, :-1]
     weights = x.new_zeros(len(x), 0)
+    rounding = 1e-28 * x.square().sum(dim=1, keepdim=True)  # once the errors are rounding, there is nothing to reflect
     for _ in range(order):
         power = (forward.square() + backward.square()).sum(dim=1, keepdim=True)
-        reflection = 2 * (forward * backward).sum(dim=1, keepdim=True) / power.clamp_min(torch.finfo(x.dtype).tiny)
+        both = 2 * (forward * backward).sum(dim=1, keepdim=True)
+        reflection = torch.where(power > rounding, both / power.clamp_min(torch.finfo(x.dtype).tiny), 0.0)
         weights = torch.cat([weights - reflection * weights.flip(1), reflection], dim=1)
         forward, backward = (forward - reflection * backward)[:, 1:], (backward - reflection * forward)[:, :-1]
     return weights
