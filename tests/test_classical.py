@@ -73,6 +73,7 @@ def test_a_tapered_window_is_repeated_tapered():
     assert torch.allclose(dft_extrapolation("hann")(lookback, 64)[0], hann, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore::harmonics_lib.UnstableForecast")  # the oracle is given other windows
 @pytest.mark.parametrize("forecast", FORECASTERS.values(), ids=FORECASTERS)
 def test_shape_and_dtype_are_those_of_the_lookback(forecast):
     for dtype in (torch.float32, torch.float64):
