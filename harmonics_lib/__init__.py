@@ -11,7 +11,7 @@ from harmonics_lib.classical import (
     persistence,
 )
 from harmonics_lib.evaluation import FROZEN_SETS, FrozenSet, Grid, bootstrap_interval, evaluate, score
-from harmonics_lib.networks import CurriculumGRU, Seq2SeqGRU, SmallLSTM
+from harmonics_lib.networks import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
 from harmonics_lib.results import (
     Findings,
     load_forecaster,
@@ -31,6 +31,7 @@ __all__ = [
     "FrozenSet",
     "Grid",
     "HarmonicProcess",
+    "SentinelLSTM",
     "Seq2SeqGRU",
     "SignalBatch",
     "SmallLSTM",

@@ -17,6 +17,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draw all weights anew from ``generator``: PyTorch's default, uniform on +-1/sqrt(fan).
 
     ``fan`` is the hidden size of a recurrent layer and the number of inputs of a linear one.
+    A network with fixed starting values then sets them in its ``preset()``.
 
     Raises:
         ValueError: weights in a layer of another kind.
@@ -28,6 +29,8 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
                 if fan is None:
                     raise ValueError(f"expected recurrent and linear layers, got weights in a {type(layer).__name__}")
                 parameter.uniform_(-(fan**-0.5), fan**-0.5, generator=generator)
+        if hasattr(network, "preset"):
+            network.preset()
 
 
 class SmallLSTM(nn.Module):
@@ -62,6 +65,45 @@ class SmallLSTM(nn.Module):
             one_step, state = self(forecast[-1], state)
             forecast.append(one_step)
         return torch.cat(forecast, dim=1)
+
+
+class SentinelLSTM(nn.Module):
+    """One LSTM layer and a linear head that echo a signal and, told "no data" by an input of -2, run on with it.
+
+    The forget gates start with a bias of 1 (Gers, Schmidhuber and Cummins 2000). PyTorch's second
+    bias of every gate, that of the inputs, is redundant and stays 0.
+    """
+
+    NO_DATA = -2.0
+
+    def __init__(self, hidden: int = 15):
+        super().__init__()
+        self.settings = {"hidden": hidden}
+        self.lstm = nn.LSTM(1, hidden, batch_first=True)
+        self.head = nn.Linear(hidden, 1)
+        self.lstm.bias_ih_l0.requires_grad_(False)
+        self.preset()
+
+    def preset(self) -> None:
+        """Set the biases that do not start at random."""
+        with torch.no_grad():
+            self.lstm.bias_ih_l0.zero_()
+            self.lstm.bias_hh_l0.chunk(4)[1].fill_(1.0)  # of input, forget, cell and output gate
+
+    def forward(self, lookback: Tensor, horizon: int) -> Tensor:
+        """The lookback (B, N) as the network echoes it, and its continuation: (B, N + horizon)."""
+        signal = functional.pad(lookback, (0, horizon), value=self.NO_DATA)
+        hidden, _ = self.lstm(signal[..., None])  # (B, N + horizon, H)
+        return self.head(hidden)[..., 0]
+
+    def loss(self, batch: SignalBatch) -> Tensor:
+        """Mean squared error over the lookback and its continuation."""
+        return torch.mean((self(batch.past, batch.future.shape[1]) - batch.clean) ** 2)
+
+    def forecast(self, lookback: Tensor, horizon: int) -> Tensor:
+        """Continuation (B, horizon) of ``lookback`` (B, N), N >= 1."""
+        check_lookback(lookback, horizon)
+        return self(lookback, horizon)[:, lookback.shape[1] :]
 
 
 FEATURES = ("real_imag", "magnitude_angle", "none")

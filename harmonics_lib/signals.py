@@ -87,8 +87,9 @@ class HarmonicProcess:
     """A distribution over sums of sinusoids, in one line of settings.
 
     The number of components is uniform on ``components``; periods are uniform on ``periods``
-    (whole numbers when ``integer_periods``), phases uniform on [0, 2 pi), amplitudes uniform on
-    (0, 1] and divided by their sum. The signal is then divided by the peak of its lookback window.
+    (whole numbers when ``integer_periods``), or their frequencies are uniform between the same
+    ends; phases are uniform on [0, 2 pi), amplitudes uniform on (0, 1] and divided by their sum.
+    The signal is then divided by the peak of its lookback window.
 
     Args:
         components: smallest and largest number of components, inclusive; one number for both ends.
@@ -96,6 +97,7 @@ class HarmonicProcess:
         integer_periods: draw whole-number periods; otherwise continuous ones.
         noise_std: standard deviation of white Gaussian noise in units of the clean peak of the
             lookback window: a number, or a (low, high) range drawn log-uniformly per signal.
+        uniform: ``"period"`` or ``"frequency"``, whichever is drawn uniformly.
 
     Raises:
         ValueError: a range that is empty, out of bounds or of the wrong type.
@@ -105,6 +107,7 @@ class HarmonicProcess:
     periods: float | tuple[float, float] = (2, 99)
     integer_periods: bool = True
     noise_std: float | tuple[float, float] = 0.0
+    uniform: str = "period"
 
     def __post_init__(self):
         for name, kind in (("components", int), ("periods", float), ("noise_std", float)):
@@ -117,6 +120,10 @@ class HarmonicProcess:
             raise ValueError(f"periods must be at least 2 samples (the Nyquist limit), got {self.periods}")
         if self.integer_periods and any(p != int(p) for p in self.periods):
             raise ValueError(f"integer periods need whole-number bounds, got {self.periods}")
+        if self.uniform not in ("period", "frequency"):
+            raise ValueError(f"uniform must be 'period' or 'frequency', got {self.uniform!r}")
+        if self.uniform == "frequency" and self.integer_periods:
+            raise ValueError("uniform frequencies have no integer periods: expected integer_periods=False")
         low, high = self.noise_std
         if low < 0 or (low == 0 < high):
             raise ValueError(f"noise_std must be 0 or positive, a range must start above 0, got {self.noise_std}")
@@ -162,8 +169,9 @@ class HarmonicProcess:
         if self.integer_periods:
             periods = torch.randint(int(self.periods[0]), int(self.periods[1]) + 1, shape, **kind).to(dtype)
         else:
-            width = self.periods[1] - self.periods[0]
-            periods = self.periods[0] + width * torch.rand(shape, dtype=dtype, **kind)
+            low, high = self.periods if self.uniform == "period" else (1 / p for p in self.periods)
+            drawn = low + (high - low) * torch.rand(shape, dtype=dtype, **kind)
+            periods = drawn if self.uniform == "period" else 1 / drawn
         phases = 2 * math.pi * torch.rand(shape, dtype=dtype, **kind)
         amplitudes = (1 - torch.rand(shape, dtype=dtype, **kind)) * used  # (0, 1]: a sum is never 0
         return amplitudes / amplitudes.sum(dim=1, keepdim=True), periods, phases

@@ -66,6 +66,7 @@ class TrainingConfig:
         learning_rate: peak rate of Adam (Kingma and Ba 2015).
         muon_rate: peak rate of Muon (Jordan et al. 2024) for the weight matrices, Adam keeping the
             vectors; 0 for Adam alone.
+        adam_epsilon: what Adam adds to the root of the mean squared gradient before dividing by it.
         precision: ``"float32"``, or ``"bfloat16"`` for matrix products rounded to 8 bits
             (autocast; weights, optimiser and loss stay in float32).
         decay: ``"cosine"`` (Loshchilov and Hutter 2017) or ``"linear"``.
@@ -81,6 +82,7 @@ class TrainingConfig:
     batch_size: int = 128
     learning_rate: float = 0.002
     muon_rate: float = 0.0
+    adam_epsilon: float = 1e-8
     precision: str = "float32"
     decay: str = "cosine"
     final_rate: float = 0.01
@@ -94,9 +96,9 @@ class TrainingConfig:
             if type(getattr(self, name)) is not int or getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
         # One spelling for numbers, so that equal configurations have equal fingerprints.
-        for name in ("learning_rate", "muon_rate", "clip_norm", "final_rate"):
+        for name in ("learning_rate", "muon_rate", "adam_epsilon", "clip_norm", "final_rate"):
             object.__setattr__(self, name, float(getattr(self, name)))
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "adam_epsilon", "clip_norm"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
         if not 0 <= self.muon_rate < math.inf:
@@ -346,7 +348,7 @@ def _optimizers(network: nn.Module, config: TrainingConfig) -> list[tuple[float,
     parameters = list(network.parameters())
     matrices = [p for p in parameters if config.muon_rate and p.ndim == 2 and min(p.shape) > 1]
     rest = [p for p in parameters if all(p is not matrix for matrix in matrices)]
-    adam = torch.optim.Adam(rest, lr=config.learning_rate, fused=True)
+    adam = torch.optim.Adam(rest, lr=config.learning_rate, eps=config.adam_epsilon, fused=True)
     if not matrices:
         return [(config.learning_rate, adam)]
     muon = torch.optim.Muon(matrices, lr=config.muon_rate, weight_decay=0.0)

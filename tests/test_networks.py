@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from harmonics_lib import HarmonicProcess, SmallLSTM, random_stream
-from harmonics_lib.networks import CurriculumGRU, Seq2SeqGRU, initialise
+from harmonics_lib.networks import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, initialise
 
 
 def built(kind, **settings):
@@ -53,6 +53,27 @@ def test_decoder_reads_the_truth_when_forced_and_itself_when_not(kind):
     assert torch.allclose(network(signals.past, 5, always, free.detach()), free)
     forced = network(signals.past, 5, always, signals.future)
     assert torch.equal(forced[:, 0], free[:, 0]) and not torch.allclose(forced[:, 1:], free[:, 1:])
+
+
+def test_a_sentinel_network_echoes_and_runs_on_reading_minus_two():
+    """Against the definition: one step at a time, the state carried along."""
+    network, signals = built(SentinelLSTM), batch(length=103)
+    inputs = torch.cat([signals.past, torch.full((6, 3), -2.0, dtype=torch.float64)], dim=1)
+    state, outputs = None, []
+    for sample in inputs.T:
+        hidden, state = network.lstm(sample[:, None, None], state)
+        outputs.append(network.head(hidden)[:, 0])
+    by_hand = torch.cat(outputs, dim=1)
+    assert torch.allclose(network.forecast(signals.past, 3), by_hand[:, 100:], atol=1e-12)
+    assert network.loss(signals).item() == pytest.approx(((by_hand - signals.clean) ** 2).mean().item(), rel=1e-9)
+
+
+def test_a_sentinel_network_starts_remembering_and_its_second_biases_stay_zero():
+    network = built(SentinelLSTM)
+    assert torch.equal(network.lstm.bias_hh_l0[15:30], torch.ones(15, dtype=torch.float64))
+    network.loss(batch()).backward()
+    assert network.lstm.bias_ih_l0.grad is None and not network.lstm.bias_ih_l0.any()
+    assert sum(p.numel() for p in network.parameters() if p.requires_grad) == 4 * 15 * (1 + 15 + 1) + 15 + 1
 
 
 def test_free_running_loss_is_the_error_of_the_forecast():

@@ -63,6 +63,11 @@ def test_continuous_periods_and_phases_are_uniform():
     assert stats.kstest(batch.phases[:, 0].numpy(), stats.uniform(0, 2 * np.pi).cdf).pvalue > 1e-3
 
 
+def test_frequencies_are_uniform_where_asked_for():
+    batch = draw(HarmonicProcess(5, (25, 200), integer_periods=False, uniform="frequency"))
+    assert stats.kstest(1 / batch.periods[:, 0].numpy(), stats.uniform(1 / 200, 1 / 25 - 1 / 200).cdf).pvalue > 1e-3
+
+
 def test_amplitudes_sum_to_one_before_scaling():
     batch = draw(HarmonicProcess((1, 45), (2, 99)), dtype=torch.float64, size=2000)
     assert torch.allclose((batch.amplitudes * batch.peak[:, None]).sum(1), torch.ones(2000, dtype=torch.float64))
@@ -138,6 +143,8 @@ def test_rows_can_be_selected():
         ({"periods": (2.5, 99)}, "integer periods"),
         ({"periods": "long"}, "periods"),
         ({"periods": (2, math.inf)}, "periods"),
+        ({"uniform": "amplitude"}, "uniform must be"),
+        ({"uniform": "frequency"}, "integer_periods=False"),
         ({"noise_std": -0.1}, "noise_std"),
         ({"noise_std": (0, 0.1)}, "above 0"),
         ({"noise_std": math.nan}, "noise_std"),

@@ -1,5 +1,6 @@
 """Training goes on where it was killed, and loses nothing when something breaks."""
 
+import copy
 import math
 import os
 import re
@@ -144,6 +145,19 @@ def test_muon_moves_the_matrices_and_adam_the_rest(tmp_path):
     assert spectral_norm == pytest.approx(1e-2 * math.sqrt(64 / 16), rel=0.3)
     for name in ("lstm.weight_ih_l0", "lstm.bias_hh_l0", "head.weight"):  # one column, no matrix, one row
         torch.testing.assert_close(step[name].abs(), torch.full_like(step[name], 1e-3), rtol=0.01, atol=0)
+
+
+def test_adam_divides_by_its_epsilon_too(tmp_path):
+    """With an epsilon that dwarfs the gradient, a step is the gradient times rate / epsilon."""
+    config = replace(CONFIG, learning_rate=1e3, adam_epsilon=1e6, warmup_steps=0, final_rate=1.0, clip_norm=1e9)
+    network = SmallLSTM(16)
+    initialise(network, random_stream(0, "initialisation"))
+    before = copy.deepcopy(network)
+    signals = STAGES[0].process.sample(8, 105, 100, generator=random_stream(0, "data"))
+    before.loss(signals).backward()
+    train(network, (replace(STAGES[0], steps=1),), config, tmp_path / "run")
+    for now, then in zip(network.parameters(), before.parameters(), strict=True):
+        assert torch.allclose(then - now, 1e-3 * then.grad, rtol=1e-3, atol=1e-6)
 
 
 def test_bfloat16_rounds_the_products_but_keeps_weights_whole(tmp_path):
@@ -348,6 +362,7 @@ def test_a_run_does_not_move_between_devices(unfinished):
         {"warmup_steps": -1},
         {"final_rate": 2},
         {"muon_rate": -1},
+        {"adam_epsilon": 0},
         {"precision": "float8"},
         {"decay": "sudden"},
     ],
