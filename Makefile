@@ -12,7 +12,7 @@ export MALLOC_TOP_PAD_ = 268435456
 export HARMONICS_RETRAIN = $(RETRAIN)
 unexport MPLBACKEND JUPYTER_PATH
 
-.PHONY: help setup report quick train test colab lint lab badges bench lock clean
+.PHONY: help setup report quick train test colab site lint lab badges bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -48,6 +48,10 @@ test: .venv/reference ## unit tests, then every published notebook against its o
 colab: setup ## run a notebook as Colab would, in an empty environment with the committed package
 	$(BIN)/python -m pytest tests/test_colab.py -m colab
 
+site: setup ## make web pages of the published report in build/site/html, which need no network
+	$(BIN)/python site/build.py
+	@echo "open build/site/html/index.html, or: $(BIN)/python -m http.server -d build/site/html"
+
 lint: setup ## ruff over code and notebooks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -64,7 +68,7 @@ bench: setup ## measure speeds anew, as ratios, into results/benchmarks
 lock: setup ## resolve requirements.lock anew from pyproject.toml
 	$(BIN)/python -m venv --clear build/uv
 	build/uv/bin/python -m pip install --quiet uv
-	build/uv/bin/uv pip compile pyproject.toml --universal --python-version 3.10 --no-header --no-annotate --upgrade \
+	build/uv/bin/uv pip compile pyproject.toml --extra site --universal --python-version 3.10 --no-header --no-annotate --upgrade \
 		| grep -vE '^(nvidia-|cuda-|triton)' > build/requirements.lock
 	mv build/requirements.lock requirements.lock
 

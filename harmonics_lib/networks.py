@@ -253,5 +253,12 @@ def _known(features: str) -> str:
 
 
 def build(description: dict) -> nn.Module:
-    """The network of a run's ``config.json``: ``{"class": its name, "settings": its arguments}``."""
-    return globals()[description["class"]](**description["settings"])
+    """The network of a run's ``config.json``: ``{"class": its name, "settings": its arguments}``.
+
+    Raises:
+        ValueError: a network that is not of this file, but of the notebook that published it.
+    """
+    networks = {kind.__name__: kind for kind in (SmallLSTM, SentinelLSTM, Seq2SeqGRU, CurriculumGRU)}
+    if description["class"] not in networks:
+        raise ValueError(f"expected one of the networks {', '.join(networks)}, got {description['class']}")
+    return networks[description["class"]](**description["settings"])

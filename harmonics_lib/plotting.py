@@ -1,8 +1,13 @@
 """One style and one colour per method for the whole report. Functions take ``ax`` and return it."""
 
+import os
+from collections.abc import Callable
+
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 #: Colour, line style and marker of every method (Okabe and Ito 2008: distinct for colour-blind readers).
@@ -41,6 +46,7 @@ _STYLE = {
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
     "legend.frameon": False,
+    "axes.prop_cycle": plt.cycler(color=["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7"]),
 }
 
 
@@ -57,9 +63,14 @@ def method_style(method: str) -> dict:
     return {"color": colour, "linestyle": line, "marker": marker, "label": method}
 
 
+def _mark_every(points: int) -> int:
+    """Markers on a long line are few enough to see the line."""
+    return max(1, points // 10)
+
+
 def plot_spectrum(ax: Axes, frequencies, amplitudes, **style) -> Axes:
     """Stems of amplitude against frequency (cycles per sample)."""
-    style = {"linefmt": "C0-", "markerfmt": "C0o", "basefmt": " "} | style
+    style = {"linefmt": METHODS["DFT"][0], "markerfmt": "o", "basefmt": " "} | style
     ax.stem(np.asarray(frequencies), np.asarray(amplitudes), **style)
     ax.set(xlabel="frequency (cycles/sample)", ylabel="amplitude")
     return ax
@@ -72,7 +83,8 @@ def plot_forecasts(ax: Axes, signal, forecasts: dict, lookback: int, first: int 
     ax.plot(np.arange(first, len(signal)), signal[first:], **method_style("truth"))
     for method, forecast in forecasts.items():
         forecast = np.asarray(forecast)
-        ax.plot(np.arange(lookback, lookback + len(forecast)), forecast, **method_style(method))
+        every = _mark_every(len(forecast))
+        ax.plot(np.arange(lookback, lookback + len(forecast)), forecast, markevery=every, **method_style(method))
     ax.set(xlabel="time (samples)", ylabel="signal (lookback peak = 1)")
     return ax
 
@@ -80,7 +92,7 @@ def plot_forecasts(ax: Axes, signal, forecasts: dict, lookback: int, first: int 
 def plot_by_step(ax: Axes, method: str, values, low=None, high=None, first: int = 1) -> Axes:
     """An error at every step ahead on a logarithmic axis, with its interval as a band."""
     steps = np.arange(first, first + len(values))
-    ax.semilogy(steps, values, **method_style(method))
+    ax.semilogy(steps, values, markevery=_mark_every(len(values)), **method_style(method))
     if low is not None:
         ax.fill_between(steps, low, high, color=METHODS[method][0], alpha=0.25, linewidth=0)
     ax.set(xlabel="step ahead (samples)", ylabel="MSE (lookback peak = 1)")
@@ -99,8 +111,10 @@ def plot_seeds(ax: Axes, groups: dict[str, list[float]], label: str | None = Non
     style = {"color": "black", "marker": "o"} | style
     rows = np.arange(len(groups))
     for row, errors in zip(rows, groups.values(), strict=True):
-        ax.plot(errors, np.full(len(errors), row), linestyle="", label=label if row == 0 else None, **style)
-        ax.plot(np.median(errors), row, marker="|", markersize=16, color=style["color"])
+        spread = row + np.linspace(-0.2, 0.2, len(errors)) if len(errors) > 3 else np.full(len(errors), row)
+        ax.plot(np.sort(errors), spread, linestyle="", label=label if row == 0 else None, **style)
+        middle = np.quantile(errors, 0.5, method="higher")  # of an even number, one that occurred
+        ax.plot(middle, row, marker="|", markersize=16, color=style["color"])
     ax.set(xscale="log", yticks=rows, yticklabels=groups, ylim=(len(groups) - 0.5, -0.5))
     return ax
 
@@ -120,3 +134,26 @@ def plot_heatmap(ax: Axes, table, texts=None, **style) -> AxesImage:
     )
     ax.grid(False)
     return image
+
+
+def explore(draw: Callable[..., Figure], **controls) -> None:
+    """In a live notebook, show ``draw(**values)`` with a slider or a list for each value.
+
+    A report shows stills instead, and so does a notebook without ipywidgets: nothing happens there.
+
+    Args:
+        controls: as for ``ipywidgets.interact``: (lowest, highest) for a slider, a list of choices.
+    """
+    if os.environ.get("HARMONICS_STILLS") == "1":
+        return
+    try:
+        from ipywidgets import interact
+    except ImportError:
+        return
+
+    def show(**values):
+        figure = draw(**values)
+        display(figure)
+        plt.close(figure)
+
+    interact(show, **controls)

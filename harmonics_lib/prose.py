@@ -1,19 +1,23 @@
 """Keeps README and notebooks equal to the results: numbers in prose, tables, badges, Colab cells."""
 
-import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-from harmonics_lib.results import Claim, checkout, load_metrics, results_dir
+from harmonics_lib.results import Claim, checkout, load_grid, load_metrics, published_metrics, results_dir
 
+OVERVIEW = "00_overview"
+ORACLE = "known periods"
+ROUNDING = 1e-12  # errors below are alike
 _NUMBER = re.compile(r"<!--(\w+)\.([\w.]+):([^>\s]+)-->(.*?)<!---->", re.DOTALL)
 
 
@@ -60,12 +64,36 @@ def fill_numbers(text: str) -> str:
 
 
 def findings_table() -> str:
-    """All published claims as one Markdown table."""
+    """All published claims as one Markdown table, each with a link to its notebook; the overview's own are left out."""
     rows = ["| notebook | finding | measured | bound |", "|---|---|---|---|"]
-    for path in sorted((results_dir() / "metrics").glob("*.json")):
-        for stored in json.loads(path.read_text())["claims"]:
+    for notebook in (name for name in published_metrics() if name != OVERVIEW):
+        for stored in load_metrics(notebook)["claims"]:
             claim = Claim(*(stored[name] for name in ("sentence", "value", "comparison", "bound", "judged")))
-            rows.append(f"| {path.stem[:2]} | {claim.sentence} | {claim.measured} | {claim.kept} |")
+            link = f"[{notebook[:2]}]({notebook}.ipynb)"
+            rows.append(f"| {link} | {claim.sentence} | {claim.measured} | {claim.kept} |")
+    return "\n".join(rows)
+
+
+def grid_table(grid: pd.DataFrame, noise_levels: Sequence[float] = (0.0, 0.1)) -> str:
+    """Mean squared errors of every method as a Markdown table, the best of each column in bold.
+
+    Args:
+        grid: rows of ``load_grid`` for one range of steps and one kind of periods.
+    """
+    wide = grid[grid.noise_std.isin(noise_levels)].pivot(
+        index="method", columns=["noise_std", "components"], values="mse"
+    )
+    wide = wide.sort_index(axis=1).sort_values(wide.columns[-1])
+    best = wide.drop(index=ORACLE).min().clip(lower=ROUNDING)
+    names = [f"{count}, noise {noise:g}" if noise else f"{count}" for noise, count in wide.columns]
+    rows = [f"| components | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for method, errors in wide.iterrows():
+        cells = [f"< {ROUNDING:g}" if error < ROUNDING else f"{error:.1e}" for error in errors]
+        marked = [
+            f"**{cell}**" if method != ORACLE and error <= low else cell
+            for cell, error, low in zip(cells, errors, best, strict=True)
+        ]
+        rows.append(f"| {method} | {' | '.join(marked)} |")
     return "\n".join(rows)
 
 
@@ -98,7 +126,10 @@ def render_prose() -> dict[Path, str]:
                 cell.source = fill_numbers(cell.source)
         rendered[path] = nbformat.writes(notebook) + "\n"
     readme = checkout() / "README.md"
-    text = _fill_block(readme.read_text(), "findings", findings_table())
+    grid = load_grid()
+    grid = grid[(grid["first"] == 1) & (grid["last"] == 10) & (grid.periods == "whole")]
+    grid = grid[grid.components.isin((1, 10, 45))]
+    text = _fill_block(readme.read_text(), "grid", grid_table(grid))
     rendered[readme] = fill_numbers(_fill_block(text, "notebooks", notebooks_table()))
     return rendered
 

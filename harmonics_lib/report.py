@@ -21,18 +21,19 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from harmonics_lib.prose import ReportError, notebook_paths, render_badges, render_prose
+from harmonics_lib.prose import OVERVIEW, ReportError, notebook_paths, render_badges, render_prose
 from harmonics_lib.results import build_dir, checkout, results_dir, retrain_dir, staging_dir, train_again
 from harmonics_lib.tracking import RunError
 from harmonics_lib.training import TrainingDiverged
 
-#: Set for every kernel: threads that wait without spinning, and an allocator that keeps its buffers.
+#: Set for every kernel: threads that wait without spinning, an allocator that keeps its buffers, no sliders.
 KERNEL_ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "8000000000",
     "MALLOC_TOP_PAD_": "268435456",
     "WANDB_SILENT": "true",
+    "HARMONICS_STILLS": "1",
 }
 _FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
 WATCH_EVERY = 30  # seconds between two lines about a running cell, where there is no terminal to redraw
@@ -278,7 +279,7 @@ def run(notebooks: str, quick: bool):
         os.environ.pop(name, None)
     timings, status = {}, 0
     try:
-        for path in notebook_paths(notebooks):
+        for path in sorted(notebook_paths(notebooks), key=lambda path: path.stem == OVERVIEW):  # it quotes all others
             progress = run_notebook(path, "quick" if quick else "full")
             timings[path.stem] = {"seconds": round(progress.total, 1), "cells": progress.seconds}
             click.echo(f"{path.stem}: published after {progress.total:.0f} s", err=True)

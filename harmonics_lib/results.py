@@ -8,12 +8,15 @@ import operator
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import matplotlib
+import matplotlib.pyplot as plt
 import pandas as pd
 import torch
+from IPython.display import Image, display
 from matplotlib.animation import Animation, PillowWriter
 from matplotlib.figure import Figure
 from torch import Tensor, nn
@@ -151,18 +154,24 @@ class Findings:
         pd.set_option("display.max_colwidth", None)
         return pd.DataFrame(rows).set_index("finding")
 
-    def figure(self, figure: Figure, name: str) -> None:
-        """Save a figure as SVG and PNG, without a date, under the notebook's name."""
-        folder = self._figures()
-        with matplotlib.rc_context({"svg.hashsalt": self.notebook}):  # else every SVG has random ids
-            figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
-        figure.savefig(folder / f"{name}.png")
+    def figure(self, figure: Figure, name: str, alt: str) -> None:
+        """Show a figure, and save it as SVG and PNG, without a date, under the notebook's name.
 
-    def animation(self, animation: Animation, name: str) -> Path:
-        """Save an animation as GIF under the notebook's name; the path of the file."""
+        Args:
+            alt: what it shows, in words, for those who cannot see it; without measured numbers, which would go stale.
+        """
+        path = self._figures() / f"{name}.png"
+        with matplotlib.rc_context({"svg.hashsalt": self.notebook}):  # else every SVG has random ids
+            figure.savefig(path.with_suffix(".svg"), metadata={"Date": None})
+        figure.savefig(path)
+        plt.close(figure)
+        _show(path, alt, width=round(100 * figure.get_figwidth()))
+
+    def animation(self, animation: Animation, name: str, alt: str) -> None:
+        """Show an animation, and save it as GIF under the notebook's name; ``alt`` as in ``figure``."""
         path = self._figures() / f"{name}.gif"
         animation.save(path, writer=PillowWriter(fps=10), dpi=70)
-        return path
+        _show(path, alt)
 
     def _figures(self) -> Path:
         folder = staging_dir(self.notebook) / "figures" / self.notebook
@@ -183,6 +192,11 @@ class Findings:
             )
 
 
+def _show(path: Path, alt: str, **size) -> None:
+    """Display a picture with its description and its name, by which the site finds the vector version."""
+    display(Image(path.read_bytes(), format=path.suffix[1:], alt=alt, metadata={"figure": path.stem}, **size))
+
+
 def save_metrics(notebook: str, values: dict, claims: dict[str, Claim], provenance: dict) -> Path:
     """Write ``metrics/<notebook>.json`` into the staging folder: sorted keys, six significant digits."""
     content = {
@@ -199,6 +213,11 @@ def save_metrics(notebook: str, values: dict, claims: dict[str, Claim], provenan
 def load_metrics(notebook: str) -> dict:
     """The published metrics of a notebook: ``{"values", "claims", "provenance"}``, claims in the notebook's order."""
     return json.loads((results_dir() / "metrics" / f"{notebook}.json").read_text())
+
+
+def published_metrics() -> list[str]:
+    """Names of the notebooks whose metrics are published, in order."""
+    return sorted(path.stem for path in (results_dir() / "metrics").glob("*.json"))
 
 
 def save_grid(notebook: str, table: pd.DataFrame) -> Path:
@@ -247,14 +266,27 @@ def trained_network(
         The directory of its ``config.json``, ``history.csv`` and ``weights.safetensors``.
     """
     fingerprint = describe(network, stages, config)["fingerprint"]
+    folder = published_run(
+        name, fingerprint, notebook, lambda run_dir: train(network, stages, config, run_dir, **options)
+    )
+    network.load_state_dict(read_weights(folder))
+    return folder
+
+
+def published_run(name: str, fingerprint: str, notebook: str, work: Callable[[Path], object]) -> Path:
+    """The directory of a finished run: the published one of that name, if it has the fingerprint, else a new one.
+
+    A new one is what ``work(run_dir)`` leaves behind: ``config.json`` with the fingerprint,
+    ``history.csv`` and ``weights.safetensors``. It is published with ``notebook``. What ``work``
+    had begun before it was killed, it finds in ``run_dir`` again.
+    """
     published = results_dir() / "models" / name
     retrain = os.environ.get("HARMONICS_RETRAIN") == "1"
     if not retrain and (read_config(published) or {}).get("fingerprint") == fingerprint:
-        network.load_state_dict(read_weights(published))
         return published
     run_dir = retrain_dir(notebook) if retrain else build_dir() / "runs"
     run_dir /= f"{name}-{fingerprint}"
-    train(network, stages, config, run_dir, **options)
+    work(run_dir)
     staged = staging_dir(notebook) / "models" / name
     _copy_model(run_dir, staged)
     return staged

@@ -198,3 +198,34 @@ def _explained(samples: np.ndarray, frequency: float) -> float:
     basis = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     coefficients, *_ = np.linalg.lstsq(basis, samples, rcond=None)
     return float(np.sum((basis @ coefficients) ** 2))
+
+
+def local_phasors(signal: Tensor, periods: Tensor, window: int, hop: int = 1) -> Tensor:
+    """Amplitude and phase of a tone of known period in every stretch of a signal, a exp(i phase).
+
+    Each stretch is fitted by least squares with an offset and a sin(2 pi t / period + phase), t
+    counted from the first sample of the signal: a tone of exactly that period has the same phasor
+    everywhere, one of frequency f turns by 2 pi (f - 1/period) a sample.
+
+    Args:
+        signal: (B, T).
+        periods: (B,) in samples, at most ``window``.
+        window, hop: samples in a stretch, and between the beginnings of two.
+
+    Returns:
+        (B, W) complex, W = (T - window) // hop + 1.
+
+    Raises:
+        ValueError: a window longer than the signal, or shorter than a period.
+    """
+    if not periods.max() <= window <= signal.shape[-1]:
+        raise ValueError(
+            f"window must hold a period ({periods.max():g}) and fit the signal ({signal.shape[-1]}), got {window}"
+        )
+    omega = 2 * math.pi / periods.to(signal)
+    angles = omega[:, None] * torch.arange(window).to(signal)  # (B, window)
+    basis = torch.stack([angles.sin(), angles.cos(), torch.ones_like(angles)], dim=-1)
+    sine, cosine, _ = (signal.unfold(-1, window, hop) @ torch.linalg.pinv(basis).mT).unbind(-1)  # (B, W) each
+    starts = hop * torch.arange(sine.shape[1]).to(signal)
+    turned_back = torch.polar(torch.ones_like(sine), -omega[:, None] * starts)
+    return torch.complex(sine, cosine) * turned_back

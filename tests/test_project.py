@@ -28,7 +28,7 @@ def test_the_lock_pins_every_dependency_within_its_range():
     for requirement in lock():
         assert [s.operator for s in requirement.specifier] == ["=="], f"{requirement} is not pinned"
         pinned.setdefault(requirement.name.lower(), []).append(next(iter(requirement.specifier)).version)
-    for dependency in map(Requirement, PROJECT["dependencies"]):
+    for dependency in map(Requirement, PROJECT["dependencies"] + PROJECT["optional-dependencies"]["site"]):
         versions = pinned.get(dependency.name.lower())
         assert versions, f"{dependency.name} is missing from requirements.lock; run make lock"
         assert all(v in dependency.specifier for v in versions), f"{dependency} is not met by {versions}"
@@ -55,12 +55,21 @@ def test_prose_quotes_the_published_numbers():
         assert path.read_text() == text, f"{path.name} has drifted from results/metrics; run make report"
 
 
-def test_the_readme_holds_every_claim_and_every_answer():
+def test_the_readme_links_every_notebook_and_names_no_other_repository():
     readme = (ROOT / "README.md").read_text()
     for path in NOTEBOOKS:
-        for claim in load_metrics(path.stem)["claims"]:
-            assert f"| {claim['sentence']} |" in readme
         assert f"](results/notebooks/{path.name})" in readme
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["repository-code"] == prose.repository_url()
+
+
+def test_the_overview_holds_every_claim_as_it_was_last_measured():
+    overview = nbformat.read(ROOT / "results" / "notebooks" / "00_overview.ipynb", as_version=4)
+    outputs = [output for cell in overview.cells for output in cell.get("outputs", [])]
+    shown = [output.get("data", {}).get("text/markdown") for output in outputs]
+    assert prose.findings_table() in shown, "the overview shows other findings; run make report NB=00"
+    for path in NOTEBOOKS[1:]:
+        for claim in load_metrics(path.stem)["claims"]:
+            assert f"| {claim['sentence']} |" in prose.findings_table()
 
 
 def test_badges_and_colab_cells_name_the_repository():
@@ -117,7 +126,7 @@ class TestNotebook:
 
 def test_the_readmes_examples_run(capsys):
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         exec(compile(example, "README.md", "exec"), {})
     assert "mine" in capsys.readouterr().out

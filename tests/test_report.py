@@ -19,7 +19,7 @@ from harmonics_lib.report import run_notebook
 GOOD = [
     "import sys, matplotlib.pyplot as plt\nfrom harmonics_lib.results import Findings",
     "findings = Findings('90_test', profile)\nprint('warned', file=sys.stderr)",
-    "fig, ax = plt.subplots()\nax.plot([0, 1], [1, factor])\nfindings.figure(fig, 'line')\nplt.show()",
+    "fig, ax = plt.subplots()\nax.plot([0, 1], [1, factor])\nfindings.figure(fig, 'line', 'A line.')",
     "findings.value('factor', factor)",
     "findings.claim('small', 'The factor is small', factor, '<=', 5)\nfindings.save()",
 ]

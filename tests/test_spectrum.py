@@ -124,3 +124,21 @@ def test_estimates_between_bins_keep_their_bias(estimate, bins):
     frequencies = torch.linspace(0.1, 0.4, 61, dtype=torch.float64)
     signals = torch.stack([tone(f) for f in frequencies])
     assert ((estimate(signals) - frequencies).abs() * 100).max() <= bins + 1e-9
+
+
+def test_a_tone_has_one_phasor_everywhere_and_a_neighbour_turns():
+    time, periods = torch.arange(700, dtype=torch.float64), torch.tensor([25.3, 111.1], dtype=torch.float64)
+    detuned = 1 / periods + 1e-5
+    tone = 3 + 0.7 * torch.sin(2 * math.pi * time / periods[:, None] + 0.4)
+    neighbour = torch.sin(2 * math.pi * detuned[:, None] * time)
+    phasors = spectrum.local_phasors(tone, periods, 130, 50)
+    assert phasors.shape == (2, 12)
+    assert torch.allclose(phasors, torch.polar(torch.tensor(0.7).double(), torch.tensor(0.4).double()).expand(2, 12))
+    turning = spectrum.local_phasors(neighbour, periods, 130, 50).angle().diff(dim=1)
+    assert torch.allclose(turning, torch.full_like(turning, 2 * math.pi * 1e-5 * 50), rtol=0.05)
+
+
+@pytest.mark.parametrize("window", [99, 301])
+def test_a_stretch_that_cannot_hold_a_period_is_refused(window):
+    with pytest.raises(ValueError, match=f"got {window}"):
+        spectrum.local_phasors(noise(300)[None], torch.tensor([100.0]), window)
