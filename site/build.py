@@ -1,0 +1,75 @@
+"""Builds the site from the published notebooks: sources for Sphinx, which then makes the pages.
+
+Figures become vectors with their descriptions, code that only draws or checks is folded away,
+numbers lose the markers by which they are filled in, the badge, a remote picture, becomes a link,
+and the overview becomes the first page.
+"""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+from sphinx.cmd.build import build_main
+
+from harmonics_lib.results import build_dir, results_dir
+
+MOST_SVG_BYTES = 400_000  # a figure with more is shown as PNG
+HOME = "00_overview"
+
+
+def assemble(target: Path) -> None:
+    """Write the sources of every page into ``target``, which is emptied first."""
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    names = [path.stem for path in sorted((results_dir() / "notebooks").glob("*.ipynb"))]
+    for name in names:
+        notebook = nbformat.read(results_dir() / "notebooks" / f"{name}.ipynb", as_version=4)
+        for cell in notebook.cells:
+            _markdown(cell) if cell.cell_type == "markdown" else _code(cell, name)
+        if name == HOME:
+            pages = "\n".join(other for other in names if other != HOME)
+            contents = f"```{{toctree}}\n:hidden:\n\n{pages}\n```"
+            notebook.cells.append(nbformat.v4.new_markdown_cell(contents, id="contents"))
+        nbformat.write(notebook, target / f"{_page(name)}.ipynb")
+
+
+def _page(name: str) -> str:
+    return "index" if name == HOME else name
+
+
+def _markdown(cell) -> None:
+    """Plain numbers, links between pages, and a link instead of the badge."""
+    text = re.sub(r"<!--.*?-->", "", cell.source, flags=re.DOTALL)
+    text = re.sub(r"!\[Open in Colab\]\([^)]*\)", "Open in Colab", text)
+    # Jupyter's anchors are headings with capitals; Sphinx's are in small letters.
+    text = re.sub(r"(\.ipynb#)([\w-]+)", lambda link: link[1] + link[2].lower(), text)
+    cell.source = text.replace(f"({HOME}.ipynb", "(index.ipynb")
+    cell.metadata.pop("tags", None)
+
+
+def _code(cell, notebook: str) -> None:
+    """Fold away what draws and checks; give every figure its description, and its SVG unless that is very large."""
+    if "findings." in cell.source or cell.source.startswith(("import ", "from ")):
+        cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+    for output in cell.get("outputs", []):
+        for kind in ("image/png", "image/gif"):
+            about = output.get("metadata", {}).get(kind, {})
+            if "figure" not in about:
+                continue
+            cell.metadata["mystnb"] = {"image": {"alt": about["alt"]}}
+            vector = results_dir() / "figures" / notebook / f"{about['figure']}.svg"
+            if kind == "image/png" and vector.stat().st_size <= MOST_SVG_BYTES:
+                output.data = nbformat.NotebookNode({"image/svg+xml": vector.read_text()})
+
+
+def build(folder: Path) -> int:
+    """Sources and pages under ``folder``; Sphinx's exit code, not 0 where it had anything to say."""
+    assemble(folder / "source")
+    here = Path(__file__).resolve().parent
+    return build_main(["-q", "-W", "--keep-going", "-E", "-c", str(here), str(folder / "source"), str(folder / "html")])
+
+
+if __name__ == "__main__":
+    sys.exit(build(Path(sys.argv[1]) if len(sys.argv) > 1 else build_dir() / "site"))

@@ -1,0 +1,26 @@
+"""Sphinx reads this: the site is made from the sources that build.py writes."""
+
+project = "Forecasting sums of sinusoids"
+html_title = project
+author = "The harmonic forecasting authors"
+language = "en"
+
+extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx-mathjax-offline"]  # the last: no request leaves the site
+nb_execution_mode = "off"
+nb_merge_streams = True
+nb_output_stderr = "remove"
+nb_render_markdown_format = "myst"
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+
+html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["report.css"]
+html_js_files = ["report.js"]
+html_favicon = "static/favicon.svg"
+html_show_sphinx = False
+html_copy_source = False
+html_show_sourcelink = False
+html_theme_options = {"navigation_with_keys": True}
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"
