@@ -98,13 +98,14 @@ def grid_table(grid: pd.DataFrame, noise_levels: Sequence[float] = (0.0, 0.1)) -
 
 
 def notebooks_table() -> str:
-    """Every notebook with its badge and its one-line answer, as a Markdown table."""
-    rows = ["| notebook | answer | run it |", "|---|---|---|"]
+    """Every notebook with its question, the first sentence of its answer, and its badge, as a Markdown table."""
+    rows = ["| notebook | question | answer, in one line | run it |", "|---|---|---|---|"]
     for path in notebook_paths():
         opening = nbformat.read(path, as_version=4).cells[0].source
         title = opening.splitlines()[0].lstrip("# ")
-        answer = re.search(r"\*\*Answer:\*\* (.*?)(?:\n\n|$)", opening, re.DOTALL)[1].replace("\n", " ")
-        rows.append(f"| [{title}](results/notebooks/{path.name}) | {answer} | {_badge(path.name)} |")
+        question = re.search(r"\*\*Question:\*\* (.*?)\n\n", opening, re.DOTALL)[1].replace("\n", " ")
+        answer = re.search(r"\*\*Answer:\*\* (.*?\.)(?: [A-Z]|\n\n|$)", opening, re.DOTALL)[1].replace("\n", " ")
+        rows.append(f"| [{title}](results/notebooks/{path.name}) | {question} | {answer} | {_badge(path.name)} |")
     return "\n".join(rows)
 
 

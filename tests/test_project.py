@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -130,3 +131,17 @@ def test_the_readmes_examples_run(capsys):
     for example in examples:
         exec(compile(example, "README.md", "exec"), {})
     assert "mine" in capsys.readouterr().out
+
+
+def test_the_grid_table_marks_the_best_of_each_column_and_never_the_oracle():
+    rows = [(prose.ORACLE, 0.0, 1e-20), ("a", 0.0, 3e-13), ("b", 0.0, 2e-14), ("c", 0.0, 0.5)]
+    rows += [(prose.ORACLE, 0.1, 0.01), ("a", 0.1, 0.3), ("b", 0.1, 0.2), ("c", 0.1, 0.4)]
+    grid = pd.DataFrame(rows, columns=["method", "noise_std", "mse"]).assign(components=5)
+    assert prose.grid_table(grid).splitlines() == [
+        "| components | 5 | 5, noise 0.1 |",
+        "|---|---|---|",
+        "| known periods | < 1e-12 | 1.0e-02 |",
+        "| b | **< 1e-12** | **2.0e-01** |",
+        "| a | **< 1e-12** | 3.0e-01 |",
+        "| c | 5.0e-01 | 4.0e-01 |",
+    ]

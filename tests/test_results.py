@@ -1,8 +1,10 @@
 """Claims fail loudly, metrics are tidy, and networks serve series in any unit."""
 
+import base64
 import json
 import math
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -70,6 +72,19 @@ def test_metrics_have_sorted_keys_and_sensible_digits(build):
     assert set(stored["provenance"]["packages"]) >= {"torch", "numpy", "harmonics-lib"}
 
 
+def test_a_figure_is_saved_and_shown_with_its_description(build, monkeypatch):
+    shown = []
+    monkeypatch.setattr("harmonics_lib.results.display", shown.append)
+    figure = plt.figure(figsize=(7, 3))
+    Findings("99_test").figure(figure, "line", "A line that rises.")
+    folder = staging_dir("99_test") / "figures" / "99_test"
+    assert (folder / "line.svg").exists()
+    data, about = shown[0]._repr_png_()
+    assert base64.b64decode(data) == (folder / "line.png").read_bytes()
+    assert about == {"alt": "A line that rises.", "figure": "line", "width": 700}
+    assert plt.get_fignums() == []
+
+
 RUN = ("tiny", (Stage(HarmonicProcess(), 4),), TrainingConfig(batch_size=4, report_every=2, validation_size=4))
 
 
@@ -135,6 +150,14 @@ def test_published_networks_are_forecasters_by_name(build):
     assert torch.equal(load_forecaster("tiny")(lookback, 3), network_forecaster(network)(lookback, 3))
     with pytest.raises(ValueError, match=r"published network \(tiny\), got 'huge'"):
         load_forecaster("huge")
+
+
+def test_a_network_that_a_notebook_defines_is_no_forecaster_by_name(build):
+    folder = build / "results" / "models" / "waves"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"network": {"class": "StackedLSTM", "settings": {}}}')
+    with pytest.raises(ValueError, match=r"one of the networks SmallLSTM.*got StackedLSTM"):
+        load_forecaster("waves")
 
 
 def test_a_forecast_has_the_dtype_and_the_unit_of_its_lookback():
