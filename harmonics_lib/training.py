@@ -132,10 +132,15 @@ def describe(network: nn.Module, stages: tuple[Stage, ...], config: TrainingConf
 
 
 def rebuild(description: dict) -> tuple[nn.Module, tuple[Stage, ...], TrainingConfig]:
-    """Network, stages and configuration of a run, from what ``describe`` made of them."""
+    """Network, stages and configuration of a run, from what ``describe`` made of them.
+
+    Raises:
+        ValueError: a run of a notebook's own network.
+    """
+    network = build(description["network"])
     stages = [stage | {"process": HarmonicProcess(**stage["process"])} for stage in description["stages"]]
     config = TrainingConfig(**description["training"])
-    return build(description["network"]), tuple(Stage(**stage) for stage in stages), config
+    return network, tuple(Stage(**stage) for stage in stages), config
 
 
 def train(

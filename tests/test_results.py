@@ -158,6 +158,8 @@ def test_a_network_that_a_notebook_defines_is_no_forecaster_by_name(build):
     (folder / "config.json").write_text('{"network": {"class": "StackedLSTM", "settings": {}}}')
     with pytest.raises(ValueError, match=r"one of the networks SmallLSTM.*got StackedLSTM"):
         load_forecaster("waves")
+    with pytest.raises(ValueError, match="got StackedLSTM"):
+        train_again("waves")
 
 
 def test_a_forecast_has_the_dtype_and_the_unit_of_its_lookback():
