@@ -2,31 +2,28 @@
 
 import os
 import statistics
+from dataclasses import replace
 
-from common import train_rate, write
+from common import RESULTS, train_rate, write
 
-from harmonics_lib import HarmonicProcess, SentinelLSTM, Stage, TrainingConfig
+from harmonics_lib.tracking import read_config
+from harmonics_lib.training import rebuild
 
 os.environ["HARMONICS_PROGRESS"] = os.devnull
 
-BAND = HarmonicProcess(1, (25, 200), integer_periods=False, uniform="frequency")
-TUTORIAL = TrainingConfig(0, 20, 0.001, adam_epsilon=0.02, report_every=1000)
-OURS = TrainingConfig(0, 20, 0.01, muon_rate=0.02, report_every=1000)
-RECIPES = {  # steps at each horizon
-    "tutorial": (TUTORIAL, {50: 10_000, 100: 6000, 200: 8000, 400: 20_000}),
-    "ours": (OURS, {50: 4000, 100: 4000, 200: 4000, 400: 12_000}),
-    "short": (OURS, {50: 400, 100: 400, 200: 400, 400: 2800}),
-}
+PUBLISHED = {"tutorial": "sentinel_growing", "ours": "sentinel_better", "short": "sentinel_short"}
 
 
-def seconds(config: TrainingConfig, stages: dict[int, int]) -> float:
-    """Time of a whole training, from the rate of 100 steps at each horizon."""
-    rates = {horizon: train_rate(SentinelLSTM(), Stage(BAND, 100, horizon=horizon), config) for horizon in stages}
-    return sum(steps * config.batch_size / rates[horizon] for horizon, steps in stages.items())
+def seconds(name: str) -> float:
+    """Time of the training of a published network, from the rate of 100 steps of each of its stages."""
+    network, stages, config = rebuild(read_config(RESULTS.parent / "models" / name))
+    config = replace(config, report_every=1000)  # validation is not what is timed
+    rates = [train_rate(network, replace(stage, steps=100), config) for stage in stages]
+    return sum(stage.steps * config.batch_size / rate for stage, rate in zip(stages, rates, strict=True))
 
 
-rounds = [{name: seconds(*recipe) for name, recipe in RECIPES.items()} for _ in range(5)]
-figures = {f"{name}_seconds": statistics.median(round_[name] for round_ in rounds) for name in RECIPES}
+rounds = [{name: seconds(run) for name, run in PUBLISHED.items()} for _ in range(5)]
+figures = {f"{name}_seconds": statistics.median(round_[name] for round_ in rounds) for name in PUBLISHED}
 for name in ("ours", "short"):
     figures[f"{name}_share"] = statistics.median(round_[name] / round_["tutorial"] for round_ in rounds)
 write("sentinel_lstm", figures)

@@ -13,10 +13,10 @@ from pathlib import Path
 import nbformat
 from sphinx.cmd.build import build_main
 
+from harmonics_lib.prose import OVERVIEW
 from harmonics_lib.results import build_dir, results_dir
 
 MOST_SVG_BYTES = 400_000  # a figure with more is shown as PNG
-HOME = "00_overview"
 
 
 def assemble(target: Path) -> None:
@@ -28,15 +28,15 @@ def assemble(target: Path) -> None:
         notebook = nbformat.read(results_dir() / "notebooks" / f"{name}.ipynb", as_version=4)
         for cell in notebook.cells:
             _markdown(cell) if cell.cell_type == "markdown" else _code(cell, name)
-        if name == HOME:
-            pages = "\n".join(other for other in names if other != HOME)
+        if name == OVERVIEW:
+            pages = "\n".join(other for other in names if other != OVERVIEW)
             contents = f"```{{toctree}}\n:hidden:\n\n{pages}\n```"
             notebook.cells.append(nbformat.v4.new_markdown_cell(contents, id="contents"))
         nbformat.write(notebook, target / f"{_page(name)}.ipynb")
 
 
 def _page(name: str) -> str:
-    return "index" if name == HOME else name
+    return "index" if name == OVERVIEW else name
 
 
 def _markdown(cell) -> None:
@@ -45,7 +45,7 @@ def _markdown(cell) -> None:
     text = re.sub(r"!\[Open in Colab\]\([^)]*\)", "Open in Colab", text)
     # Jupyter's anchors are headings with capitals; Sphinx's are in small letters.
     text = re.sub(r"(\.ipynb#)([\w-]+)", lambda link: link[1] + link[2].lower(), text)
-    cell.source = text.replace(f"({HOME}.ipynb", "(index.ipynb")
+    cell.source = text.replace(f"({OVERVIEW}.ipynb", "(index.ipynb")
     cell.metadata.pop("tags", None)
 
 

@@ -2,7 +2,7 @@
 
 project = "Forecasting sums of sinusoids"
 html_title = project
-author = "The harmonic forecasting authors"
+author = "The harmonics-lib maintainers"
 language = "en"
 
 extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx-mathjax-offline"]  # the last: no request leaves the site
