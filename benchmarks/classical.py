@@ -1,6 +1,10 @@
-"""Windows a second of forecasters that need no training, and their ratio to linear prediction."""
+"""Windows a second of forecasters and their ratio to linear prediction; memory that a batch of windows takes."""
 
+import json
+import resource
 import statistics
+import subprocess
+import sys
 
 import torch
 from common import rate, write
@@ -15,7 +19,7 @@ from harmonics_lib import (
     sparse_bayesian,
 )
 
-ROUNDS = 3
+ROUNDS, WINDOWS = 3, 512
 process = HarmonicProcess((1, 45), (2, 99))
 METHODS = {
     "linear_prediction": linear_prediction(),
@@ -26,13 +30,34 @@ METHODS = {
     "curriculum_gru": load_forecaster("curriculum_gru_2_99"),
 }
 noisy = HarmonicProcess((1, 45), (2, 99), noise_std=0.1)
-past = noisy.sample(512, 100, 100, generator=random_stream(0, "benchmark"), dtype=torch.float64).past
+past = noisy.sample(WINDOWS, 100, 100, generator=random_stream(0, "benchmark"), dtype=torch.float64).past
 
-rounds = [{name: rate(lambda m=m: m(past, 10), len(past)) for name, m in METHODS.items()} for _ in range(ROUNDS)]
+
+def peak() -> int:
+    """Largest memory that this process has had, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def memory(name: str) -> float:
+    """Bytes by which a forecast of the batch raises the peak of a fresh process that has forecast four windows."""
+    return float(subprocess.run([sys.executable, __file__, name], check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+if len(sys.argv) > 1:
+    METHODS[sys.argv[1]](past[:4], 10)
+    before = peak()
+    METHODS[sys.argv[1]](past, 10)
+    print(json.dumps(peak() - before))
+    sys.exit()
+
+rounds = [{name: rate(lambda m=m: m(past, 10), WINDOWS) for name, m in METHODS.items()} for _ in range(ROUNDS)]
 write(
     "classical",
     {
+        "windows": WINDOWS,
         "per_second": {name: statistics.median(speeds[name] for speeds in rounds) for name in METHODS},
         "ratio": {name: statistics.median(s[name] / s["linear_prediction"] for s in rounds) for name in METHODS},
+        "megabytes": {name: statistics.median(memory(name) for _ in range(ROUNDS)) / 1e6 for name in METHODS},
     },
 )

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from harmonics_lib import Stage, TrainingConfig, train
+from harmonics_lib import Run, train
+from harmonics_lib.runs import read_config
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
 
@@ -64,17 +65,30 @@ def compare(fast, slow, rounds: int = 5) -> dict:
     }
 
 
-def train_rate(network, stage: Stage, config: TrainingConfig, threads: int = 1) -> float:
-    """Signals per second of ``train`` over the steps of ``stage``, less the start-up of a run of 5 steps."""
+def published(name: str) -> Run:
+    """The run of a published network, as its ``config.json`` has it."""
+    folder = "models" if (RESULTS.parent / "models" / name).exists() else "runs"
+    return Run.rebuild(read_config(RESULTS.parent / folder / name))
+
+
+def signals(run: Run) -> int:
+    """Signals that a run is trained on."""
+    return run.steps * run.config.batch_size
+
+
+def train_rate(run: Run, steps: int, stage: int = -1, threads: int = 1) -> float:
+    """Signals per second of ``train`` over ``steps`` of a stage, less the start-up of a run of 5 steps, unvalidated."""
+    config = replace(run.config, report_every=10_000, validation_size=8)
 
     def seconds(steps):
         with tempfile.TemporaryDirectory() as folder:
+            short = Run(run.network, (replace(run.stages[stage], steps=steps),), config)
             started = time.perf_counter()
-            train(network, (replace(stage, steps=steps),), config, folder, threads=threads)
+            train(short, folder, threads=threads, progress=False)
             return time.perf_counter() - started
 
     seconds(5)  # warms up, and compiles where that is asked for
-    return stage.steps * config.batch_size / (seconds(stage.steps + 5) - seconds(5))
+    return steps * config.batch_size / (seconds(steps + 5) - seconds(5))
 
 
 def write(name: str, figures: dict) -> None:

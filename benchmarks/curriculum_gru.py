@@ -11,66 +11,59 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import torch
-from common import Mixtures, rate, train_rate, write
+from common import Mixtures, published, rate, train_rate, write
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from harmonics_lib import CurriculumGRU, HarmonicProcess, Stage, TrainingConfig, random_stream
-from harmonics_lib.report import KERNEL_ENVIRONMENT
+from harmonics_lib import Run, random_stream
+from harmonics_lib.training import supports_bfloat16
 
-BATCH, ROUNDS, STEPS = 512, 3, 60
-PROCESS = HarmonicProcess((1, 45), (10, 99))
-DEFAULT = {
-    "threads": 1,
-    "precision": "float32",
-    "compile": False,
-    "muon_rate": 0.02,
-    "environment": "ours",
-    "processes": 1,
-}
+RUN = published("curriculum_gru")
+STAGE, BATCH = RUN.stages[-1], RUN.config.batch_size  # the last stage is the longest, of all component counts
+ROUNDS, STEPS = 3, 60
+DEFAULT = {"threads": 1, "compile": False, "changes": {}, "environment": "ours", "processes": 1}
 SETTINGS = {
     "default": {},
-    "adam_alone": {"muon_rate": 0.0},
+    "adam_alone": {"changes": {"muon_rate": 0.0}},
     "system_allocator": {"environment": "system allocator"},
     "two_threads": {"threads": 2},
     "two_processes": {"processes": 2},
-    "bfloat16": {"precision": "bfloat16"},
+    "bfloat16": {"changes": {"precision": "bfloat16"}},
     "compile": {"compile": True},
-    "bfloat16_compile": {"precision": "bfloat16", "compile": True},
+    "bfloat16_compile": {"changes": {"precision": "bfloat16"}, "compile": True},
     "loop": {"loop": True, "environment": "plain"},
 }
 
 
 def our_rate(settings: dict) -> float:
     """Signals per second of ``train`` as in notebook 05, but for ``settings``."""
-    network = CurriculumGRU()
+    run = Run(RUN.network, RUN.stages, replace(RUN.config, **settings["changes"]))
     if settings["compile"]:
-        network.loss = torch.compile(network.loss)
-    recipe = {"learning_rate": 0.003, "muon_rate": settings["muon_rate"], "precision": settings["precision"]}
-    config = TrainingConfig(0, BATCH, report_every=10_000, validation_size=8, **recipe)
-    return train_rate(network, Stage(PROCESS, STEPS, horizon=10), config, settings["threads"])
+        run.network.loss = torch.compile(run.network.loss)
+    return train_rate(run, STEPS, threads=settings["threads"])
 
 
 def loop_rate(steps: int = 30) -> float:
     """Signals per second of the same network on the same batches, each signal built on its own."""
-    network = CurriculumGRU()
+    network, process, seen = RUN.network, STAGE.process, STAGE.lookback
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
-    signals = Mixtures(BATCH * steps, length=110, components=(1, 45), periods=(10, 99), lookback=100)
+    law = {"components": process.components, "periods": process.periods, "lookback": seen}
+    mixtures = Mixtures(BATCH * steps, length=seen + STAGE.horizon, **law)
     started = time.perf_counter()
-    for signal in DataLoader(signals, batch_size=BATCH):
+    for signal in DataLoader(mixtures, batch_size=BATCH):
         optimizer.zero_grad()
-        torch.nn.functional.mse_loss(network(signal[:, :100], 10), signal[:, 100:]).backward()
+        torch.nn.functional.mse_loss(network(signal[:, :seen], STAGE.horizon), signal[:, seen:]).backward()
         optimizer.step()
     return BATCH * steps / (time.perf_counter() - started)
 
 
 def measure(settings: dict) -> float:
     """The rate in a fresh process, or in several that share each batch."""
-    taken = {"ours": (), "system allocator": ("MALLOC_",), "plain": tuple(KERNEL_ENVIRONMENT)}[settings["environment"]]
-    environment = os.environ | KERNEL_ENVIRONMENT | {"HARMONICS_PROGRESS": os.devnull}
-    environment = {name: value for name, value in environment.items() if not name.startswith(taken)}
+    taken = {"ours": (), "system allocator": ("MALLOC_",), "plain": ("MALLOC_", "OMP_")}[settings["environment"]]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(taken)}
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={settings['processes']}"]
     command = [sys.executable, *(launcher if settings["processes"] > 1 else []), __file__, json.dumps(settings)]
     result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
@@ -86,9 +79,10 @@ def matmul_rate(dtype: torch.dtype, size: int = 2048) -> float:
 
 def operations() -> float:
     """Floating-point operations in the matrix products of one signal, forward and backward."""
-    batch = PROCESS.sample(BATCH, 110, 100, generator=random_stream(0, "benchmark"))
+    length = STAGE.lookback + STAGE.horizon
+    batch = STAGE.process.sample(BATCH, length, STAGE.lookback, generator=random_stream(0, "benchmark"))
     with FlopCounterMode(display=False) as counter:
-        CurriculumGRU().loss(batch).backward()
+        RUN.network.loss(batch).backward()
     return counter.get_total_flops() / BATCH
 
 
@@ -99,6 +93,8 @@ if len(sys.argv) > 1:
         print(speed)
     sys.exit()
 
+if not supports_bfloat16(RUN):
+    SETTINGS = {name: change for name, change in SETTINGS.items() if "bfloat16" not in name}
 rounds = [{name: measure(DEFAULT | change) for name, change in SETTINGS.items()} for _ in range(ROUNDS)]
 figures = {}
 for name in SETTINGS:

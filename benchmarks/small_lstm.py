@@ -1,21 +1,19 @@
-"""Time to train the small LSTM: our full run against the reference loop's three million signals.
+"""Time to train the small LSTM: our published run against the reference loop's three million signals.
 
 The reference loop builds one signal at a time in a ``DataLoader`` and takes batches of 32; it is
 timed over a few hundred batches at the number of threads that suits it best.
 """
 
-import os
 import time
 
 import torch
-from common import Mixtures, compare, train_rate, write
+from common import Mixtures, compare, published, signals, train_rate, write
 from torch.utils.data import DataLoader
 
-from harmonics_lib import HarmonicProcess, SmallLSTM, Stage, TrainingConfig
+from harmonics_lib import SmallLSTM
 
-REFERENCE_SIGNALS, OUR_SIGNALS, OUR_BATCH = 3_000_000, 10_000 * 64, 64
-
-os.environ["HARMONICS_PROGRESS"] = os.devnull
+RUN = published("small_lstm")
+REFERENCE_SIGNALS, OUR_SIGNALS = 3_000_000, signals(RUN)
 
 
 def reference_rate(threads: int, batches: int = 300) -> float:
@@ -30,13 +28,8 @@ def reference_rate(threads: int, batches: int = 300) -> float:
     return 32 * batches / (time.perf_counter() - started)
 
 
-def our_rate() -> float:
-    stage = Stage(HarmonicProcess((3, 6), (2, 99)), 500)
-    return train_rate(SmallLSTM(), stage, TrainingConfig(0, OUR_BATCH, 0.006, report_every=250))
-
-
 threads = max((1, 2), key=lambda count: reference_rate(count, batches=100))
-figures = compare(our_rate, lambda: reference_rate(threads), rounds=3)
+figures = compare(lambda: train_rate(RUN, steps=500), lambda: reference_rate(threads), rounds=3)
 ours, reference = OUR_SIGNALS / figures["fast_per_second"], REFERENCE_SIGNALS / figures["slow_per_second"]
 write(
     "small_lstm",

@@ -1,36 +1,32 @@
 """Forecasting sums of sinusoids: what more than one notebook of the report needs."""
 
-from harmonics_lib.classical import (
-    UnstableForecast,
-    dft_extrapolation,
-    known_period_oracle,
-    linear_mmse,
-    linear_prediction,
-    matrix_pencil,
-    noise_level,
-    persistence,
+from harmonics_lib.classical import dft_extrapolation, known_period_oracle, linear_mmse, noise_level, persistence
+from harmonics_lib.evaluation import (
+    FROZEN_SETS,
+    FrozenSet,
+    Grid,
+    bootstrap_interval,
+    by_step,
+    evaluate,
+    over_horizon,
+    score,
 )
-from harmonics_lib.evaluation import FROZEN_SETS, FrozenSet, Grid, bootstrap_interval, evaluate, score
+from harmonics_lib.forecasting import UnstableForecast, network_forecaster, window_forecaster
+from harmonics_lib.linear_prediction import burg, linear_prediction, matrix_pencil, tufts_kumaresan
 from harmonics_lib.networks import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
-from harmonics_lib.results import (
-    Findings,
-    load_forecaster,
-    load_grid,
-    load_metrics,
-    network_forecaster,
-    trained_network,
-)
+from harmonics_lib.published import load_benchmark, load_forecaster, load_grid, load_metrics, trained_networks
+from harmonics_lib.runs import Run, Stage, TrainingConfig, seeded
 from harmonics_lib.signals import HarmonicProcess, SignalBatch, random_stream
 from harmonics_lib.sparse import sparse_bayesian
-from harmonics_lib.training import Stage, TrainingConfig, train
+from harmonics_lib.training import train
 
 __all__ = [
     "FROZEN_SETS",
     "CurriculumGRU",
-    "Findings",
     "FrozenSet",
     "Grid",
     "HarmonicProcess",
+    "Run",
     "SentinelLSTM",
     "Seq2SeqGRU",
     "SignalBatch",
@@ -39,21 +35,28 @@ __all__ = [
     "TrainingConfig",
     "UnstableForecast",
     "bootstrap_interval",
+    "burg",
+    "by_step",
     "dft_extrapolation",
     "evaluate",
     "known_period_oracle",
     "linear_mmse",
     "linear_prediction",
+    "load_benchmark",
     "load_forecaster",
     "load_grid",
     "load_metrics",
     "matrix_pencil",
     "network_forecaster",
     "noise_level",
+    "over_horizon",
     "persistence",
     "random_stream",
     "score",
+    "seeded",
     "sparse_bayesian",
     "train",
-    "trained_network",
+    "trained_networks",
+    "tufts_kumaresan",
+    "window_forecaster",
 ]

@@ -1,72 +1,18 @@
-"""Forecasters that need no training: each fits a model to the window it is given.
+"""Forecasters in closed form: the simplest rivals, the best linear one, and the oracle.
 
-Each name is a factory: it takes settings and returns ``forecaster(lookback (B, N), horizon)``,
-which gives (B, horizon) in the lookback's dtype, computed in double precision, and raises
-``ValueError`` for a lookback that is not (B, N), not finite or too short.
+Each name is a factory: it takes settings and returns a forecaster (see ``forecasting``). Also here
+is what the other families share: the estimate of the noise, and least squares down to rounding.
 """
 
 import math
-import warnings
-from collections.abc import Callable
-from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from harmonics_lib.signals import HarmonicProcess, SignalBatch, check_lookback
+from harmonics_lib.forecasting import Forecaster, check_lookback, check_noise_std, cpu_threads, window_forecaster
+from harmonics_lib.signals import HarmonicProcess, SignalBatch
 from harmonics_lib.spectrum import harmonics, taper
-
-Forecaster = Callable[[Tensor, int], Tensor]
-
-
-#: Signals go on within the range of their window, more or less: a forecast is held at so many lookback peaks.
-LIMIT = 3.0
-
-
-class UnstableForecast(UserWarning):
-    """Forecasts left the range of their windows and were held at its limit; ``count`` of them."""
-
-    def __init__(self, count: int, total: int):
-        super().__init__(f"{count} of {total} forecasts went beyond {LIMIT:g} lookback peaks and are held there")
-        self.count = count
-
-
-def window_forecaster(estimate: Callable[[Tensor, int, Tensor], Tensor], minimum: int = 1) -> Forecaster:
-    """A forecaster from ``estimate(x, horizon, unit)``, which gets windows of peak 1 in double precision.
-
-    The forecast is held within ``LIMIT`` lookback peaks, with an ``UnstableForecast`` warning that
-    counts the windows that reach it, and returned in the unit and the dtype of the lookback. It is
-    computed in one thread: many small matrices, for which waking another costs more than it gains.
-
-    Args:
-        estimate: maps x (B, N) to (B, horizon); ``unit`` (B, 1) is what 1 stands for.
-        minimum: samples that a window has to have.
-    """
-
-    def forecast(lookback: Tensor, horizon: int) -> Tensor:
-        check_lookback(lookback, horizon, minimum)
-        peak = lookback.double().abs().amax(dim=1, keepdim=True)
-        unit = torch.where(peak > 0, peak, 1.0)
-        with cpu_threads(1):
-            ahead = estimate(lookback.double() / unit, horizon, unit)
-        unstable = (ahead.abs() >= LIMIT).any(dim=1)
-        if unstable.any():
-            warnings.warn(UnstableForecast(int(unstable.sum()), len(unstable)), stacklevel=2)
-        return (ahead.clamp(-LIMIT, LIMIT) * unit).to(lookback)
-
-    return forecast
-
-
-@contextmanager
-def cpu_threads(count: int):
-    """Give PyTorch ``count`` threads inside a ``with`` block, and what it had before after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def persistence() -> Forecaster:
@@ -105,7 +51,8 @@ def noise_level(lookback: Tensor) -> Tensor:
         ValueError: fewer than 12 samples.
     """
     check_lookback(lookback, 1, minimum=12)
-    return _smallest_singular_values(lookback.double()) / _white_noise_level(lookback.shape[1])
+    with cpu_threads(1):
+        return _smallest_singular_values(lookback.double()) / _white_noise_level(lookback.shape[1])
 
 
 def _smallest_singular_values(lookback: Tensor) -> Tensor:
@@ -120,82 +67,6 @@ def _white_noise_level(length: int) -> float:
     return float(_smallest_singular_values(noise).square().mean().sqrt())
 
 
-def linear_prediction(
-    order: int = 66,
-    method: str = "forward_backward",
-    rank: int | str | None = None,
-    ridge: float | str | None = None,
-) -> Forecaster:
-    """Every sample as a weighted sum of the ``order`` samples before it, run on freely.
-
-    The weights solve x[t] = sum_k a[k] x[t - k] by least squares over the window, forward in time
-    or also backward (the modified covariance method): undamped sinusoids obey the same recurrence
-    in both directions. ``burg`` finds them by Burg's lattice. Only Burg's weights are always stable.
-
-    Args:
-        order: number of weights. Two for each sinusoid would do without noise; about 2 N / 3 is usual.
-        method: "forward", "forward_backward" or "burg".
-        rank: number of singular values of the equations that are kept (Tufts and Kumaresan 1982),
-            or "auto" for the number that stands out of the noise (see ``signal_rank``).
-        ridge: added to the diagonal of the normal equations, in squared lookback peaks; "noise" for
-            the number of equations times ``noise_level`` squared, about what the noise itself adds
-            there; 0 for the smallest exact solution. "noise" unless a rank is given.
-
-    Raises:
-        ValueError: settings out of range, a lookback that is not longer than ``order``, or shorter than 12.
-
-    Sources: Makhoul (1975) for least squares, Marple (1980) for forward and backward, Burg (1968).
-    """
-    _check_prediction(order, method, rank, ridge)
-
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        if method == "burg":
-            return _run_on(x, burg_weights(x, order), horizon)
-        equations, target = _prediction_equations(x, order, backward=method == "forward_backward")
-        if rank is not None:
-            return _run_on(x, _truncated_solution(equations, target, rank), horizon)
-        noise = equations.shape[1] * noise_level(x).square()
-        power = noise if ridge in (None, "noise") else noise.new_full((len(x),), ridge)
-        return _run_on(x, _ridge_solution(equations, target, power), horizon)
-
-    return window_forecaster(estimate, minimum=max(12, order + 1))
-
-
-def _check_prediction(order, method, rank, ridge) -> None:
-    check_whole("order", order)
-    if method not in ("forward", "forward_backward", "burg"):
-        raise ValueError(f"method must be 'forward', 'forward_backward' or 'burg', got {method!r}")
-    whole = isinstance(rank, int) and not isinstance(rank, bool) and 1 <= rank <= order
-    if not (rank is None or rank == "auto" or whole):
-        raise ValueError(f"rank must be None, 'auto' or a whole number from 1 to the order {order}, got {rank!r}")
-    if not (ridge in (None, "noise") or (_is_number(ridge) and ridge >= 0)):
-        raise ValueError(f"ridge must be None, 'noise' or a number of at least 0, got {ridge!r}")
-    if method == "burg" and not rank is ridge is None:
-        raise ValueError(f"rank and ridge are for least squares, Burg's method has neither, got {rank!r} and {ridge!r}")
-    if rank is not None and ridge is not None:
-        raise ValueError(f"expected a rank or a ridge, got both: rank={rank!r}, ridge={ridge!r}")
-
-
-def _prediction_equations(x: Tensor, order: int, backward: bool) -> tuple[Tensor, Tensor]:
-    """(B, M, order) samples before each target, nearest first, and the (B, M) targets; M doubles with ``backward``."""
-    rows = x.unfold(1, order + 1, 1)  # (B, N - order, order + 1)
-    equations, target = rows[:, :, :-1].flip(2), rows[:, :, -1]
-    if backward:
-        equations = torch.cat([equations, rows[:, :, 1:]], dim=1)
-        target = torch.cat([target, rows[:, :, 0]], dim=1)
-    return equations, target
-
-
-def _ridge_solution(equations: Tensor, target: Tensor, power: Tensor) -> Tensor:
-    """(B, order) least squares with ``power`` (B,) on the diagonal of the normal equations, the smallest where open."""
-    if (power > 0).any():
-        order = equations.shape[2]
-        diagonal = power.sqrt()[:, None, None] * torch.eye(order, dtype=power.dtype, device=power.device)
-        equations = torch.cat([equations, diagonal], dim=1)
-        target = torch.cat([target, target.new_zeros(len(target), order)], dim=1)
-    return least_squares(equations, target, cutoff=1e-15)
-
-
 def least_squares(equations: Tensor, target: Tensor, cutoff: float) -> Tensor:
     """(B, K) smallest x that minimises |equations x - target| for (B, M, K) and (B, M).
 
@@ -205,112 +76,6 @@ def least_squares(equations: Tensor, target: Tensor, cutoff: float) -> Tensor:
     """
     solution = torch.linalg.lstsq(equations.cpu(), target.cpu()[..., None], rcond=cutoff, driver="gelsd").solution
     return solution[..., 0].to(equations.device)
-
-
-def _truncated_solution(equations: Tensor, target: Tensor, rank: int | str) -> Tensor:
-    """(B, order) least squares within the strongest ``rank`` singular vectors."""
-    u, singular, vh = torch.linalg.svd(equations, full_matrices=False)
-    snapshots = max(equations.shape[1:])
-    ranks = signal_rank(singular, snapshots) if rank == "auto" else torch.full((len(target),), rank)
-    kept = torch.arange(singular.shape[1], device=singular.device) < ranks.to(singular.device)[:, None]
-    inverse = torch.where(kept & (singular > 1e-15 * singular[:, :1]), 1 / singular, 0.0)
-    return ((vh.mT * inverse[:, None]) @ (u.mT @ target[..., None]))[..., 0]
-
-
-def burg_weights(x: Tensor, order: int) -> Tensor:
-    """(B, order) prediction weights by Burg's method (1967): each reflection minimises both errors' power."""
-    forward, backward = x[:, 1:], x[:, :-1]
-    weights = x.new_zeros(len(x), 0)
-    rounding = 1e-28 * x.square().sum(dim=1, keepdim=True)  # once the errors are rounding, there is nothing to reflect
-    for _ in range(order):
-        power = (forward.square() + backward.square()).sum(dim=1, keepdim=True)
-        both = 2 * (forward * backward).sum(dim=1, keepdim=True)
-        reflection = torch.where(power > rounding, both / power.clamp_min(torch.finfo(x.dtype).tiny), 0.0)
-        weights = torch.cat([weights - reflection * weights.flip(1), reflection], dim=1)
-        forward, backward = (forward - reflection * backward)[:, 1:], (backward - reflection * forward)[:, :-1]
-    return weights
-
-
-def _run_on(x: Tensor, weights: Tensor, horizon: int) -> Tensor:
-    """(B, horizon) free-running continuation of windows x (B, N) of peak 1, within ``LIMIT``."""
-    recent = x.flip(1)[:, : weights.shape[1]]  # nearest first
-    steps = []
-    for _ in range(horizon):
-        steps.append((recent * weights).sum(dim=1, keepdim=True).clamp(-LIMIT, LIMIT))
-        recent = torch.cat([steps[-1], recent[:, :-1]], dim=1)
-    return torch.cat(steps, dim=1)
-
-
-def signal_rank(singular: Tensor, snapshots: int) -> Tensor:
-    """(B,) number of singular values (B, L), in falling order, that noise cannot explain.
-
-    The minimum description length of Wax and Kailath (1985): ``snapshots`` vectors of L entries
-    whose covariance has the squared values, divided by ``snapshots``, as eigenvalues. It takes
-    snapshots for independent, which those of a Hankel matrix are not: weak components are missed.
-    """
-    size = singular.shape[1]
-    floor = torch.finfo(singular.dtype).eps * singular[:, :1].clamp_min(torch.finfo(singular.dtype).tiny)
-    eigenvalues = singular.clamp_min(floor).square()
-    count = torch.arange(size, 0, -1, dtype=singular.dtype, device=singular.device)  # of those after the first k
-    mean_log = eigenvalues.log().flip(1).cumsum(1).flip(1) / count
-    log_mean = (eigenvalues.flip(1).cumsum(1).flip(1) / count).log()
-    k = size - count
-    description = snapshots * count * (log_mean - mean_log) + 0.5 * k * (2 * size - k) * math.log(snapshots)
-    return description.argmin(dim=1)
-
-
-def matrix_pencil(order: int | None = None, unit_circle: bool = False) -> Forecaster:
-    """Poles from the subspace of the window's Hankel matrix (matrix pencil, ESPRIT), amplitudes by least squares.
-
-    Sinusoids span a subspace in which one step in time is a linear map: its eigenvalues are the
-    poles z, and the forecast is the sum of c z^t. The matrix has 2 N / 3 columns and holds the
-    window forward and backward. A pole outside the unit circle makes the forecast grow.
-
-    Args:
-        order: number of poles, two for each sinusoid; None for ``signal_rank`` of each window.
-        unit_circle: project the poles to the unit circle, where undamped sinusoids have them.
-
-    Raises:
-        ValueError: an order below 1, or a lookback shorter than 12 or, rounded up, 3 / 2 (``order`` + 1).
-
-    Sources: Hua and Sarkar (1990), Roy and Kailath (1989).
-    """
-    if order is not None:
-        check_whole("order", order)
-
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        rows = x.unfold(1, 2 * x.shape[1] // 3, 1)
-        rows = torch.cat([rows, rows.flip(1, 2)], dim=1)
-        _, singular, vh = torch.linalg.svd(rows, full_matrices=False)
-        ranks = signal_rank(singular, rows.shape[1]) if order is None else torch.full((len(x),), order)
-        ranks = torch.minimum(ranks.to(x.device), (singular > 1e-15 * singular[:, :1]).sum(dim=1))
-        ahead = x.new_zeros(len(x), horizon)
-        for rank in ranks.unique().tolist():  # windows with equally many poles at once; without any, 0
-            if rank > 0:
-                same = ranks == rank
-                ahead[same] = _continue_exponentials(x[same], _poles(vh[same, :rank], unit_circle), horizon)
-        return ahead
-
-    return window_forecaster(estimate, minimum=max(12, math.ceil(1.5 * ((order or 0) + 1))))
-
-
-def _poles(basis: Tensor, unit_circle: bool) -> Tensor:
-    """(B, R) poles of the signal subspace with the basis (B, R, L): the eigenvalues of one step in time."""
-    subspace = basis.mT  # (B, L, R)
-    step = torch.linalg.lstsq(subspace[:, :-1], subspace[:, 1:]).solution
-    poles = torch.linalg.eigvals(step)
-    # Outside this ring, the powers over a window and its future leave the range of numbers.
-    modulus = torch.ones_like(poles.real) if unit_circle else poles.abs().clamp(1e-6, 2)
-    return torch.polar(modulus, poles.angle())
-
-
-def _continue_exponentials(x: Tensor, poles: Tensor, horizon: int) -> Tensor:
-    """(B, horizon) continuation of the least-squares fit of exponentials with ``poles`` (B, R) to x (B, N)."""
-    length = x.shape[1]
-    time = torch.arange(length + horizon, dtype=x.dtype, device=x.device)[:, None]
-    powers = torch.exp(poles.log()[:, None] * time)  # (B, N + horizon, R)
-    amplitudes = least_squares(powers[:, :length], x.to(poles.dtype), cutoff=1e-14)
-    return (powers[:, length:] @ amplitudes[..., None])[..., 0].real
 
 
 def linear_mmse(process: HarmonicProcess, noise_std: float | None = None) -> Forecaster:
@@ -335,7 +100,7 @@ def linear_mmse(process: HarmonicProcess, noise_std: float | None = None) -> For
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
         length = x.shape[1]
         time = torch.arange(length + horizon).to(x)
-        frequencies, mass = (table.to(x) for table in dictionary(process, spacing=1 / (16 * len(time))))
+        frequencies, mass = (table.to(x) for table in process.prior(spacing=1 / (16 * len(time))))
         covariance = (2 * math.pi * frequencies * time[:, None]).cos() @ mass
         lags = (time[:, None] - time[:length]).long()
         eigenvalues, vectors = torch.linalg.eigh(covariance[lags[:length].abs()])
@@ -347,21 +112,6 @@ def linear_mmse(process: HarmonicProcess, noise_std: float | None = None) -> For
         return (gains * (x @ vectors)) @ (covariance[lags[length:]] @ vectors).T
 
     return window_forecaster(estimate, minimum=12 if noise_std is None else 1)
-
-
-def dictionary(process: HarmonicProcess, spacing: float) -> tuple[Tensor, Tensor]:
-    """(P,) frequencies that a component of the process may have, and (P,) their probabilities.
-
-    Whole-number periods are listed. Continuous ones are gathered in cells of equal width in
-    frequency, at most ``spacing`` wide, each standing at its middle with the mass of its periods.
-    """
-    low, high = process.periods
-    if process.integer_periods or low == high:
-        periods = torch.arange(low, high + 1, dtype=torch.float64)
-        return 1 / periods, torch.full_like(periods, 1 / len(periods))
-    cells = math.ceil((1 / low - 1 / high) / spacing)
-    edges = torch.linspace(1 / high, 1 / low, cells + 1, dtype=torch.float64)
-    return (edges[:-1] + edges[1:]) / 2, (1 / edges[:-1] - 1 / edges[1:]) / (high - low)
 
 
 def known_period_oracle(batch: SignalBatch) -> Forecaster:
@@ -397,17 +147,3 @@ def known_period_oracle(batch: SignalBatch) -> Forecaster:
         return (basis[:, length:] @ least_squares(equations, target, cutoff=1e-12)[..., None])[..., 0]
 
     return window_forecaster(estimate)
-
-
-def check_whole(name: str, value) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-
-
-def check_noise_std(noise_std) -> None:
-    if noise_std is not None and not (_is_number(noise_std) and noise_std >= 0):
-        raise ValueError(f"noise_std must be None or a number of at least 0, got {noise_std!r}")
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

@@ -78,3 +78,8 @@ def _leave() -> None:
     gc.collect()  # DistributedDataParallel sits in reference cycles, and holds on to the group
     if distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes: alone, or the first one of ``torchrun``."""
+    return os.environ.get("RANK", "0") == "0"

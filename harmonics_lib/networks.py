@@ -1,7 +1,8 @@
 """The neural forecasters, one class each.
 
-Every network has ``settings`` (the arguments it was built with), ``loss(batch)`` (what training
-minimises) and ``forecast(lookback, horizon)`` (the free-running continuation).
+Every network has ``settings`` (the arguments it was built with), ``loss(batch)`` (a scalar, which
+training minimises, of a batch whose ``past`` is (B, N) and ``future`` (B, H)) and
+``forecast(lookback, horizon)`` (the free-running continuation).
 """
 
 from itertools import pairwise
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harmonics_lib.signals import SignalBatch, check_lookback
+from harmonics_lib.forecasting import check_lookback
+from harmonics_lib.signals import SignalBatch
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
@@ -52,15 +54,15 @@ class SmallLSTM(nn.Module):
         return self.head(hidden)[..., 0], state
 
     def loss(self, batch: SignalBatch) -> Tensor:
-        """Mean squared error of every one-step prediction whose target exists."""
-        prediction, _ = self(batch.observed[:, :-1])
+        """Mean squared error, (), of every one-step prediction whose target exists: of N + H - 1 a signal."""
+        prediction, _ = self(batch.observed[:, :-1])  # (B, N + H - 1)
         return torch.mean((prediction - batch.clean[:, 1:]) ** 2)
 
     def forecast(self, lookback: Tensor, horizon: int) -> Tensor:
         """Free-running continuation (B, horizon) of ``lookback`` (B, N), N >= 1."""
         check_lookback(lookback, horizon)
         one_step, state = self(lookback)
-        forecast = [one_step[:, -1:]]
+        forecast = [one_step[:, -1:]]  # (B, 1) each
         while len(forecast) < horizon:
             one_step, state = self(forecast[-1], state)
             forecast.append(one_step)
@@ -92,12 +94,12 @@ class SentinelLSTM(nn.Module):
 
     def forward(self, lookback: Tensor, horizon: int) -> Tensor:
         """The lookback (B, N) as the network echoes it, and its continuation: (B, N + horizon)."""
-        signal = functional.pad(lookback, (0, horizon), value=self.NO_DATA)
+        signal = functional.pad(lookback, (0, horizon), value=self.NO_DATA)  # (B, N + horizon)
         hidden, _ = self.lstm(signal[..., None])  # (B, N + horizon, H)
         return self.head(hidden)[..., 0]
 
     def loss(self, batch: SignalBatch) -> Tensor:
-        """Mean squared error over the lookback and its continuation."""
+        """Mean squared error, (), over the lookback and its continuation, N + H samples a signal."""
         return torch.mean((self(batch.past, batch.future.shape[1]) - batch.clean) ** 2)
 
     def forecast(self, lookback: Tensor, horizon: int) -> Tensor:
@@ -117,9 +119,9 @@ def dft_features(lookback: Tensor, kind: str) -> Tensor:
     """
     if kind == "none":
         return lookback[:, :0]
-    spectrum = torch.fft.rfft(lookback, norm="ortho")
+    spectrum = torch.fft.rfft(lookback, norm="ortho")  # (B, floor(N/2) + 1)
     parts = (spectrum.real, spectrum.imag) if kind == "real_imag" else (spectrum.abs(), spectrum.angle())
-    return torch.cat(parts, dim=1)
+    return torch.cat(parts, dim=1)  # (B, 2 (floor(N/2) + 1))
 
 
 def _mlp(*sizes: int) -> nn.Sequential:
@@ -150,7 +152,7 @@ class _Decoder(nn.Module):
             forecast.append(sample := self.head(state))  # (B, 1)
             if forced is not None and step < horizon - 1:
                 sample = torch.where(forced[:, step : step + 1], truth[:, step : step + 1], sample)
-        return torch.cat(forecast, dim=1)
+        return torch.cat(forecast, dim=1)  # (B, horizon)
 
 
 class _Seq2Seq(nn.Module):
@@ -169,7 +171,7 @@ class _Seq2Seq(nn.Module):
         return self.decoder(self.encode(lookback), lookback[:, -1:], horizon, forced, truth)
 
     def loss(self, batch: SignalBatch, teacher_forcing: float = 0.0, generator=None) -> Tensor:
-        """Mean squared error of the continuation, step h weighted by ``h ** -step_weight``.
+        """Mean squared error, (), of the continuation (B, H), step h weighted by ``h ** -step_weight``.
 
         Each decoder input is the truth with probability ``teacher_forcing``, drawn from
         ``generator``: 1 is teacher forcing, 0 free-running, between them scheduled sampling
@@ -182,7 +184,7 @@ class _Seq2Seq(nn.Module):
         errors = (self(batch.past, truth.shape[1], forced, truth) - truth) ** 2
         if self.step_weight == 0:
             return errors.mean()
-        weights = torch.arange(1, truth.shape[1] + 1, device=truth.device) ** -self.step_weight
+        weights = torch.arange(1, truth.shape[1] + 1, device=truth.device) ** -self.step_weight  # (H,)
         return (errors * weights / weights.mean()).mean()
 
     def forecast(self, lookback: Tensor, horizon: int) -> Tensor:
@@ -215,13 +217,13 @@ class Seq2SeqGRU(_Seq2Seq):
         self.decoder = _Decoder(width, width // 2)
 
     def encode(self, lookback: Tensor) -> Tensor:
-        """First state of the decoder: encoder state and DFT features, zeros where one is left out."""
+        """First state of the decoder, (B, width): encoder state and DFT features, zeros where one is left out."""
         parts = [dft_features(lookback, self.features)]
         if self.encoder:
-            _, state = self.encoder(lookback[..., None])  # (1, B, encoder)
+            _, state = self.encoder(lookback[..., None])  # (B, N, 1) -> (1, B, encoder)
             parts.insert(0, state[0])
         joined = torch.cat(parts, dim=1)
-        return functional.pad(joined, (0, self.width - joined.shape[1]))
+        return functional.pad(joined, (0, self.width - joined.shape[1]))  # (B, width)
 
 
 class CurriculumGRU(_Seq2Seq):

@@ -23,22 +23,6 @@ def random_stream(seed: int, purpose: str, device: str | torch.device = "cpu") -
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1) -> None:
-    """Raise ``ValueError`` unless ``lookback`` is a finite (B, N) float tensor with B >= 1 and N >= minimum."""
-    if not isinstance(lookback, Tensor) or not lookback.is_floating_point():
-        kind = lookback.dtype if isinstance(lookback, Tensor) else type(lookback).__name__
-        raise ValueError(f"lookback must be a floating-point torch tensor of shape (B, N), got {kind}")
-    if lookback.ndim != 2 or len(lookback) == 0:
-        raise ValueError(f"lookback must have shape (B, N) with at least one window, got {tuple(lookback.shape)}")
-    if lookback.shape[1] < minimum:
-        raise ValueError(f"lookback must have at least {minimum} samples, got {lookback.shape[1]}")
-    if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
-        raise ValueError(f"horizon must be a whole number of at least 1, got {horizon!r}")
-    if not torch.isfinite(lookback).all():
-        rows = (~torch.isfinite(lookback)).any(dim=1).nonzero().flatten().tolist()
-        raise ValueError(f"lookback must be finite, got NaN or infinity in {len(rows)} rows, first in row {rows[0]}")
-
-
 @dataclass(frozen=True)
 class SignalBatch:
     """B signals with all that is known of them.
@@ -160,6 +144,24 @@ class HarmonicProcess:
             noise = torch.randn(clean.shape, generator=generator, dtype=dtype, device=clean.device)
             observed = clean + noise_std[:, None] * noise
         return SignalBatch(observed, clean, amplitudes / peak[:, None], periods, phases, noise_std, peak, lookback)
+
+    def prior(self, spacing: float) -> tuple[Tensor, Tensor]:
+        """Frequencies that a component may have, and their probabilities: (P,) each, in double precision.
+
+        Whole-number periods are listed. Continuous ones are gathered in cells of equal width in
+        frequency, at most ``spacing`` (cycles per sample) wide, each standing at its middle with the
+        mass that the process gives it.
+        """
+        low, high = self.periods
+        if self.integer_periods or low == high:
+            periods = torch.arange(low, high + 1, dtype=torch.float64)
+            return 1 / periods, torch.full_like(periods, 1 / len(periods))
+        cells = math.ceil((1 / low - 1 / high) / spacing)
+        edges = torch.linspace(1 / high, 1 / low, cells + 1, dtype=torch.float64)
+        centres = (edges[:-1] + edges[1:]) / 2
+        if self.uniform == "frequency":
+            return centres, torch.full_like(centres, 1 / cells)
+        return centres, (1 / edges[:-1] - 1 / edges[1:]) / (high - low)
 
     def _draw_components(self, batch_size, generator, dtype):
         low, high = self.components

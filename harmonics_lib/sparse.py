@@ -6,15 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from harmonics_lib.classical import (
-    Forecaster,
-    check_noise_std,
-    check_whole,
-    dictionary,
-    least_squares,
-    noise_level,
-    window_forecaster,
-)
+from harmonics_lib.classical import least_squares, noise_level
+from harmonics_lib.forecasting import Forecaster, check_noise_std, check_whole, window_forecaster
 from harmonics_lib.signals import HarmonicProcess
 
 _LEAST_NOISE = 1e-10  # variance, relative to the window's power: below, the window's covariance is singular
@@ -76,7 +69,7 @@ def _fit(x: Tensor, process: HarmonicProcess, noise: Tensor, iterations: int) ->
     """(P,) or (B, P) frequencies and the posterior; arguments as for ``_forecast``."""
     length = x.shape[1]
     low, high = process.periods
-    grid, mass = (table.to(x) for table in dictionary(process, spacing=1 / (4 * length)))
+    grid, mass = (table.to(x) for table in process.prior(spacing=1 / (4 * length)))
     waves = _waves(grid, 0, length)
     belief = _prior_belief(x, mass, process.components, noise)
     for step in range(iterations):
@@ -103,7 +96,7 @@ def _fit(x: Tensor, process: HarmonicProcess, noise: Tensor, iterations: int) ->
 def _waves(frequencies: Tensor, start: int, length: int) -> Tensor:
     """(…, length, P) of exp(2 pi i f t) for t from ``start`` on."""
     time = torch.arange(start, start + length).to(frequencies)
-    angles = 2 * math.pi * frequencies[..., None, :] * time[:, None]
+    angles = 2 * math.pi * frequencies[..., None, :] * time[:, None]  # (…, 1, P) (length, 1)
     return torch.polar(torch.ones_like(angles), angles)
 
 
@@ -111,13 +104,13 @@ def _synthesise(waves: Tensor, amplitudes: Tensor) -> Tensor:
     """(B, N) real part of the sum of conj(amplitude) times wave: Re a multiplies the cosine, Im a the sine."""
     conjugate = amplitudes.conj()
     if waves.ndim == 2:
-        return (conjugate @ waves.T).real
-    return (waves @ conjugate[..., None])[..., 0].real
+        return (conjugate @ waves.T).real  # (B, P) (P, N)
+    return (waves @ conjugate[..., None])[..., 0].real  # (B, N, P) (B, P, 1)
 
 
 def _correlate(x: Tensor, waves: Tensor) -> Tensor:
     """(B, P) sums over time of x (B, N) times the waves (N, P) or (B, N, P)."""
-    return x @ waves if waves.ndim == 2 else (x[:, None] @ waves)[:, 0]
+    return x @ waves if waves.ndim == 2 else (x[:, None] @ waves)[:, 0]  # (B, 1, N) (B, N, P)
 
 
 @dataclass(frozen=True)
@@ -204,7 +197,7 @@ def _gaussian(belief: _Belief, waves: Tensor) -> _Gaussian:
     """Condition on the window. Its covariance C is Toeplitz, for sine and cosine share a variance.
 
     A frequency needs only the trace of its block of C^-1, a sum over the diagonals of C^-1 times a
-    cosine; all diagonals follow from the first column of C^-1 (Musicus 1988). The
+    cosine; all diagonals follow from the first column of C^-1 (Musicus 1985). The
     variance of an amplitude is a difference: below a noise of 1e-6 its digits are few.
     """
     variance = 1 / belief.precision
@@ -214,9 +207,10 @@ def _gaussian(belief: _Belief, waves: Tensor) -> _Gaussian:
     lags = _synthesise(waves, torch.complex(variance, torch.zeros_like(variance)))  # autocovariance
     lags[:, 0] += belief.noise
     time = torch.arange(length, device=rest.device)
-    cholesky = torch.linalg.cholesky(lags[:, (time[:, None] - time).abs()])
+    cholesky = torch.linalg.cholesky(lags[:, (time[:, None] - time).abs()])  # (B, N, N), Toeplitz
     impulse = (time == 0).to(rest).expand_as(rest)
-    first, solved = torch.cholesky_solve(torch.stack([impulse, rest], dim=2), cholesky).unbind(dim=2)
+    both = torch.stack([impulse, rest], dim=2)  # (B, N, 2)
+    first, solved = torch.cholesky_solve(both, cholesky).unbind(dim=2)  # (B, N) each
     traces = _correlate(_diagonal_sums(first), waves.real)
     unexplained = belief.noise.square() * solved.square().sum(dim=1)
     return _Gaussian(
@@ -233,11 +227,11 @@ def _diagonal_sums(first: Tensor) -> Tensor:
     length = first.shape[1]
     time = torch.arange(length).to(first)
     predictor = first / first[:, :1]
-    spectrum = torch.fft.rfft(predictor, 2 * length)
+    spectrum = torch.fft.rfft(predictor, 2 * length)  # (B, N + 1)
     plain = torch.fft.irfft(spectrum.abs().square(), 2 * length)[:, :length]
     weighted = torch.fft.rfft(predictor * (length - 2 * time), 2 * length).conj() * spectrum
     sums = first[:, :1] * (torch.fft.irfft(weighted, 2 * length)[:, :length] - time * plain)
-    return torch.cat([sums[:, :1], 2 * sums[:, 1:]], dim=1)
+    return torch.cat([sums[:, :1], 2 * sums[:, 1:]], dim=1)  # (B, N)
 
 
 def _explain(belief: _Belief, waves: Tensor) -> tuple[_Belief, Tensor]:
@@ -292,11 +286,11 @@ def _move(belief: _Belief, frequencies: Tensor, grid: Tensor, cell: float, reach
     waves = _waves(frequencies, 0, length)
     posterior = _gaussian(belief, waves)
     time = torch.arange(length).to(grid) - (length - 1) / 2
-    turning = 2j * math.pi * time[:, None] * waves
+    turning = 2j * math.pi * time[:, None] * waves  # (B, N, P)
     slopes = (turning * posterior.mean.conj()[:, None]).real  # (B, N, P): change with the frequency
     displaced = frequencies - grid
-    covariance = posterior.cholesky @ posterior.cholesky.mT + cell**2 / 12 * slopes @ slopes.mT
-    target = posterior.rest[..., None] + slopes @ displaced[..., None]
+    covariance = posterior.cholesky @ posterior.cholesky.mT + cell**2 / 12 * slopes @ slopes.mT  # (B, N, N)
+    target = posterior.rest[..., None] + slopes @ displaced[..., None]  # (B, N, 1)
     solved = torch.cholesky_solve(target, torch.linalg.cholesky(covariance))
     displacement = (cell**2 / 12 * slopes.mT @ solved)[..., 0].clamp(-cell, cell)
     step = reach[:, None] * (displacement - displaced)
@@ -317,7 +311,7 @@ def _exact_or(other: Tensor, x: Tensor, frequencies: Tensor, amplitudes: Tensor,
     size = amplitudes.abs()
     if moving:  # neighbours on the grid share a sinusoid: keep the strongest
         size = torch.where(size < torch.nn.functional.max_pool1d(size, 3, stride=1, padding=1), 0.0, size)
-    strongest, places = size.topk(min(length // (6 if moving else 4), size.shape[1]))
+    strongest, places = size.topk(min(length // (6 if moving else 4), size.shape[1]))  # (B, K) each
     found, used = frequencies.gather(1, places), strongest > 1e-4 * strongest[:, :1]
     amplitudes = _least_squares(x, found, used)[0]
     for _ in range(_EXACT_STEPS if moving else 0):
@@ -333,11 +327,11 @@ def _least_squares(x: Tensor, frequencies: Tensor, used: Tensor, slope: Tensor |
 
     ``slope``: the amplitudes about which a change of the frequencies is linearised; None to leave them in place.
     """
-    waves = _waves(frequencies, 0, x.shape[1]) * used[:, None]
+    waves = _waves(frequencies, 0, x.shape[1]) * used[:, None]  # (B, N, K)
     columns = [waves.real, waves.imag]
     if slope is not None:
         time = torch.arange(x.shape[1]).to(x)[:, None]
         columns.append((2j * math.pi * time * waves * slope.conj()[:, None]).real)
-    fit = least_squares(torch.cat(columns, dim=2), x, cutoff=1e-13)
-    cosine, sine, *step = fit.split(frequencies.shape[1], dim=1)
+    fit = least_squares(torch.cat(columns, dim=2), x, cutoff=1e-13)  # (B, 2 K) or, with steps, (B, 3 K)
+    cosine, sine, *step = fit.split(frequencies.shape[1], dim=1)  # (B, K) each
     return torch.complex(cosine, sine), step[0] if step else torch.zeros_like(frequencies)

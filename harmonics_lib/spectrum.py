@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
-from scipy.signal import windows
 from torch import Tensor
 
 #: The usual tapers, by their name in ``scipy.signal.windows`` (Harris 1978; flattop: ISO 18431-2).
@@ -76,7 +74,9 @@ def taper(name: str, length: int) -> Tensor:
     """
     if name not in TAPERS:
         raise ValueError(f"taper must be one of {', '.join(TAPERS)}, got {name!r}")
-    return torch.from_numpy(windows.get_window(name, length, fftbins=True))
+    from scipy.signal.windows import get_window  # here: importing scipy.signal takes longer than all the rest
+
+    return torch.from_numpy(get_window(name, length, fftbins=True))
 
 
 def dirichlet_kernel(frequency: Tensor, length: int) -> Tensor:
@@ -176,6 +176,8 @@ def least_squares_peak(signal: Tensor, oversampling: int = 8) -> float:
     Rife and Boorstyn (1974), with the real-valued fit of both quadratures, so that a tone near 0
     or 1/2 is not biased by its own mirror image. A coarse grid brackets, Brent's method refines.
     """
+    from scipy.optimize import brentq  # here, as in ``taper``
+
     samples = signal.double().numpy()
     length = len(samples)
     start = float(peak_bin(torch.from_numpy(samples)))

@@ -10,6 +10,7 @@ import torch
 from harmonics_lib import (
     HarmonicProcess,
     UnstableForecast,
+    burg,
     dft_extrapolation,
     known_period_oracle,
     linear_mmse,
@@ -19,15 +20,16 @@ from harmonics_lib import (
     persistence,
     random_stream,
     sparse_bayesian,
+    tufts_kumaresan,
 )
-from harmonics_lib.classical import burg_weights, signal_rank
+from harmonics_lib.linear_prediction import burg_weights, signal_rank
 
 WHOLE = HarmonicProcess((1, 45), (2, 99))
 ANY = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
 EXACT = {
-    "forward": linear_prediction(30, "forward", ridge=0),
+    "forward": linear_prediction(30, ridge=0, backward=False),
     "forward and backward": linear_prediction(ridge=0),
-    "truncated": linear_prediction(rank="auto"),
+    "truncated": tufts_kumaresan(),
     "ridge by the noise": linear_prediction(),
     "matrix pencil": matrix_pencil(),
     "matrix pencil on the unit circle": matrix_pencil(unit_circle=True),
@@ -37,7 +39,7 @@ FORECASTERS = EXACT | {
     "persistence": persistence(),
     "dft": dft_extrapolation(),
     "tapered dft": dft_extrapolation("hann"),
-    "burg": linear_prediction(method="burg"),
+    "burg": burg(),
     "linear mmse": linear_mmse(WHOLE),
     "sparse bayesian": sparse_bayesian(WHOLE),
     "sparse bayesian of any period": sparse_bayesian(ANY),
@@ -162,18 +164,16 @@ def test_ridge_solves_the_normal_equations():
 
 def test_truncation_to_the_rank_of_one_tone_takes_out_the_noise():
     batch = noisy_windows(100, components=1)
-    errors = {
-        rank: (linear_prediction(rank=rank)(batch.past, 20) - batch.future).square().mean() for rank in (2, "auto")
-    }
+    errors = {rank: (tufts_kumaresan(rank=rank)(batch.past, 20) - batch.future).square().mean() for rank in (2, None)}
     with pytest.warns(UnstableForecast):
         plain = (linear_prediction(ridge=0)(batch.past, 20) - batch.future).square().mean()
-    assert errors[2] < plain / 100 and errors["auto"] < 1.2 * errors[2]
+    assert errors[2] < plain / 100 and errors[None] < 1.2 * errors[2]
 
 
 def test_a_growing_window_is_held_at_the_limit_and_said_to_be_unstable():
     lookback = torch.tensor(1.2, dtype=torch.float64) ** torch.arange(40)[None]
     with pytest.warns(UnstableForecast, match="1 of 1 forecasts went beyond 3 lookback peaks") as caught:
-        ahead = linear_prediction(1, "forward", ridge=0)(lookback, 30)
+        ahead = linear_prediction(1, ridge=0, backward=False)(lookback, 30)
     assert ahead.max().item() == pytest.approx(3 * lookback.max().item())
     assert ahead[0, 0].item() == pytest.approx(1.2 * lookback[0, -1].item())
     assert caught[0].message.count == 1
@@ -249,11 +249,10 @@ def test_the_oracle_serves_its_own_batch_only():
     [
         (lambda: linear_prediction(0), "order must be a whole number"),
         (lambda: linear_prediction(2.5), "order must be a whole number"),
-        (lambda: linear_prediction(method="yule"), "method must be 'forward'"),
-        (lambda: linear_prediction(rank=67), "rank must be None, 'auto' or a whole number from 1 to the order 66"),
-        (lambda: linear_prediction(ridge=-1), "ridge must be None, 'noise' or a number"),
-        (lambda: linear_prediction(rank=2, ridge=1.0), "expected a rank or a ridge"),
-        (lambda: linear_prediction(method="burg", rank=2), "Burg's method has neither"),
+        (lambda: linear_prediction(ridge=-1), "ridge must be None or a number of at least 0"),
+        (lambda: tufts_kumaresan(rank=0), "rank must be a whole number of at least 1"),
+        (lambda: tufts_kumaresan(rank=67), "rank must be None or a whole number from 1 to the order 66"),
+        (lambda: burg(0), "order must be a whole number"),
         (lambda: matrix_pencil(order=-1), "order must be a whole number"),
         (lambda: linear_mmse(WHOLE, noise_std=-0.1), "noise_std must be None or a number"),
         (lambda: sparse_bayesian(WHOLE, noise_std=math.nan), "noise_std must be None or a number"),

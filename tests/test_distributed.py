@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from harmonics_lib import HarmonicProcess, Stage, TrainingConfig, random_stream, train
+from harmonics_lib import HarmonicProcess, Run, Stage, TrainingConfig, random_stream, train
 from harmonics_lib.distributed import Ranks
 from harmonics_lib.networks import Seq2SeqGRU, initialise
-from harmonics_lib.tracking import RunDirectory, RunError, read_history, read_weights
-from harmonics_lib.training import describe
+from harmonics_lib.runs import RunDirectory, RunError, read_history, read_weights
 
 CONFIG = TrainingConfig(batch_size=16, muon_rate=0.01, report_every=5, warmup_steps=4, validation_size=100)
 WHOLE = random_stream(0, "what all ranks share")
@@ -48,22 +47,23 @@ def loss(self, *arguments, **options):
         return original(self, *arguments, **options) * float("nan")
     return original(self, *arguments, **options)
 Seq2SeqGRU.loss = loss
-train(Seq2SeqGRU(), *RUNS[signals], folder)
+train(Run(Seq2SeqGRU(), *RUNS[signals]), folder)
 os.write(1, f"{len(calls)} losses on rank {os.environ['RANK']}\\n".encode())  # in one piece: ranks share the pipe
 """
 
 
-def run(folder, signals="own", processes=2, stop=0) -> subprocess.CompletedProcess:
+def run(folder, signals="own", stop=0) -> subprocess.CompletedProcess:
     """Train in ``folder`` + rank; the loss of the call number ``stop`` of every rank is not a number."""
     script = folder.parent / "script.py"
     script.write_text(SCRIPT)
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command = [sys.executable, *launcher, str(script), str(folder), signals, str(stop)]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
 
 
 def finished(folder, **options):
+    """History, weights and output of a run that two processes came to the end of."""
     result = run(folder, **options)
     assert result.returncode == 0, result.stderr
     first = Path(f"{folder}0")
@@ -75,8 +75,9 @@ def distance(one, other):
 
 
 def test_two_ranks_of_half_a_batch_follow_one_process_with_the_whole(tmp_path):
-    one_history, one, _ = finished(tmp_path / "one", signals="shared", processes=1)
-    two_history, two, _ = finished(tmp_path / "two", signals="shared", processes=2)
+    alone = train(Run(Seq2SeqGRU(), *RUNS["shared"]), tmp_path / "one")
+    one_history, one = read_history(alone), read_weights(alone)
+    two_history, two, _ = finished(tmp_path / "two", signals="shared")
     assert two_history["signals"] == one_history["signals"] == [80, 160, 240, 320]
     for column in ("train_loss", "validation_loss"):
         assert two_history[column] == pytest.approx(one_history[column], rel=1e-4)
@@ -94,7 +95,7 @@ def test_every_rank_draws_its_own_signals_the_first_one_writes_and_all_resume(tm
     first, second = checkpoint["data"]
     assert not torch.equal(first, second)
     with pytest.raises(RunError, match=r"begun by 2 process\(es\) on cpu, this is 1"):
-        train(Seq2SeqGRU(), STAGES, CONFIG, tmp_path / "stopped0")
+        train(Run(Seq2SeqGRU(), STAGES, CONFIG), tmp_path / "stopped0")
     history, weights, output = finished(tmp_path / "stopped")
     assert "12 losses on rank 0" in output and "10 losses on rank 1" in output  # rank 0 validates twice
     assert history["step"] == [5, 10, 15, 20]
@@ -104,7 +105,7 @@ def test_every_rank_draws_its_own_signals_the_first_one_writes_and_all_resume(tm
 
 def test_a_broken_checkpoint_ends_all_ranks_with_the_same_sentence(tmp_path):
     folder = tmp_path / "run0"
-    RunDirectory(folder, describe(Seq2SeqGRU(), STAGES, CONFIG))
+    RunDirectory(folder, Run(Seq2SeqGRU(), STAGES, CONFIG).description)
     (folder / "checkpoint.pt").write_bytes(b"not a checkpoint")
     failed = run(tmp_path / "run")
     assert failed.returncode != 0
@@ -114,5 +115,5 @@ def test_a_broken_checkpoint_ends_all_ranks_with_the_same_sentence(tmp_path):
 def test_a_batch_that_cannot_be_shared_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("harmonics_lib.training.join_ranks", lambda device: (Ranks(0, 3), device))
     with pytest.raises(ValueError, match="3 processes can share, got 16"):
-        train(Seq2SeqGRU(), STAGES, CONFIG, tmp_path / "run")
+        train(Run(Seq2SeqGRU(), STAGES, CONFIG), tmp_path / "run")
     assert not (tmp_path / "run").exists()

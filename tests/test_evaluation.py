@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.stats import bootstrap
 
 from harmonics_lib import (
     FROZEN_SETS,
@@ -15,8 +16,10 @@ from harmonics_lib import (
     Grid,
     HarmonicProcess,
     bootstrap_interval,
+    by_step,
     evaluate,
     linear_prediction,
+    over_horizon,
     persistence,
     score,
 )
@@ -50,7 +53,7 @@ def test_a_perfect_forecast_scores_zero_and_zero_scores_the_power():
     future = SMALL.batch().future
     assert score(lambda lookback, horizon: future[:, :horizon], SMALL, 5).mse == 0
     nothing = score(lambda lookback, horizon: torch.zeros(len(lookback), horizon), SMALL, 5)
-    assert nothing.mse == pytest.approx(nothing.power)
+    assert nothing.mse == pytest.approx(nothing.power.mean())
     assert nothing.nmse_db == pytest.approx(0)
 
 
@@ -84,6 +87,15 @@ def test_a_horizon_beyond_the_set_is_refused(horizon):
 def test_a_forecast_of_the_wrong_shape_is_refused():
     with pytest.raises(ValueError, match=r"shape \(200, 5\), got \(200, 100\)"):
         score(lambda lookback, horizon: lookback, SMALL, 5)
+
+
+@pytest.mark.parametrize("shape, resamples", [((120,), 1000), ((70, 3, 2), 130)])
+def test_bootstrap_intervals_are_those_of_scipy(shape, resamples):
+    samples = np.random.default_rng(1).exponential(size=shape)
+    theirs = bootstrap(
+        (samples,), np.mean, n_resamples=resamples, batch=50, method="percentile", rng=np.random.default_rng(0)
+    ).confidence_interval
+    assert np.allclose(bootstrap_interval(samples, resamples=resamples), theirs, rtol=1e-12, atol=0)
 
 
 def test_bootstrap_intervals_cover_the_mean_as_often_as_they_say():
@@ -129,7 +141,7 @@ def test_cells_that_differ_in_noise_hold_the_same_clean_signals():
 def test_the_grid_has_the_scores_of_its_cells():
     table = evaluate({"persistence": persistence()}, TINY)
     test = TINY.cells()[5, 0.1, "whole"]
-    cell = table.query("components == 5 and noise_std == 0.1").set_index(["first", "last"])
+    cell = table.query("components == 5 and noise_std == 0.1").set_index(["step_from", "step_to"])
     alone = score(persistence(), test, 50)
     assert cell.loc[(1, 50), "mse"] == pytest.approx(alone.mse, rel=1e-3)
     assert cell.loc[(1, 50), "nmse_db"] == pytest.approx(alone.nmse_db, abs=0.01)
@@ -137,9 +149,21 @@ def test_the_grid_has_the_scores_of_its_cells():
     assert cell.loc[(1, 10), ["low", "high"]].tolist() == pytest.approx(
         score(persistence(), test, 10).interval(), rel=1e-3
     )
-    assert cell.loc[(1, 5), "median"] == pytest.approx(
-        np.median(score(persistence(), test, 5).errors.mean(axis=1)), rel=1e-3
-    )
+    assert cell.loc[(1, 5), "median_mse"] == pytest.approx(np.median(score(persistence(), test, 5).by_signal), rel=1e-3)
+
+
+def test_columns_are_not_shadowed_by_what_a_data_frame_has():
+    assert not set(evaluate({"persistence": persistence()}, TINY).columns) & set(dir(pd.DataFrame))
+
+
+def test_rows_are_selected_by_horizon_or_step_and_by_cell():
+    table = evaluate({"persistence": persistence()}, TINY)
+    ten = over_horizon(table, 10, components=(1, 5), noise_std=0.1)
+    assert ten[["components", "step_from", "step_to"]].values.tolist() == [[1, 1, 10], [5, 1, 10]]
+    steps = by_step(table, components=5, noise_std=0.0)
+    assert steps.step_to.tolist() == [1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50]
+    with pytest.raises(ValueError, match="horizon must be one of 5, 10, 20, 50, got 7"):
+        over_horizon(table, 7)
 
 
 def test_adding_a_method_computes_no_other():
@@ -189,14 +213,6 @@ def test_unstable_forecasts_are_counted_and_other_warnings_pass():
 
     with pytest.warns(UserWarning, match="doubtful"):
         evaluate({"doubtful": doubtful}, TINY)
-
-
-def test_working_memory_is_what_a_forecast_takes():
-    def wasteful(lookback, horizon):
-        torch.zeros(len(lookback), 100_000, dtype=torch.float64)
-        return persistence()(lookback, horizon)
-
-    assert evaluate({"wasteful": wasteful}, TINY).kilobytes.tolist() == pytest.approx([800] * 60, rel=0.01)
 
 
 @pytest.mark.parametrize(

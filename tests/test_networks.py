@@ -39,7 +39,7 @@ def test_lstm_takes_a_lookback_of_any_length(length):
 
 
 def test_lstm_loss_counts_only_targets_that_exist():
-    network, signals = built(SmallLSTM), batch()
+    network, signals = SmallLSTM(4).double(), batch()
     by_hand = [(network(signals.observed[:, :n])[0][:, -1] - signals.clean[:, n]) ** 2 for n in range(1, 105)]
     assert network.loss(signals).item() == pytest.approx(torch.stack(by_hand).mean().item(), rel=1e-9)
 

@@ -7,7 +7,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 
-from harmonics_lib.plotting import METHODS, explore, method_style, plot_seeds
+from harmonics_lib.report.plotting import METHODS, explore, method_style, plot_seeds
 
 matplotlib.use("agg")
 

@@ -2,22 +2,31 @@
 
 import ast
 import re
-from importlib.metadata import version
+import subprocess
+import sys
+from importlib.metadata import distributions
+from itertools import chain
 from pathlib import Path
+from statistics import median
+from unicodedata import normalize
+from zipfile import ZipFile
 
 import nbformat
-import pandas as pd
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from harmonics_lib import load_metrics, prose
-from harmonics_lib.prose import tomllib
+from harmonics_lib import load_metrics
+from harmonics_lib.published import NETWORKS
+from harmonics_lib.report import prose
+from harmonics_lib.report.prose import tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+MONTHS = ("January",)
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
 
 
 def lock():
@@ -29,16 +38,59 @@ def test_the_lock_pins_every_dependency_within_its_range():
     for requirement in lock():
         assert [s.operator for s in requirement.specifier] == ["=="], f"{requirement} is not pinned"
         pinned.setdefault(requirement.name.lower(), []).append(next(iter(requirement.specifier)).version)
-    for dependency in map(Requirement, PROJECT["dependencies"] + PROJECT["optional-dependencies"]["site"]):
+    groups = [group for name, group in PYPROJECT["dependency-groups"].items() if name != "reference"]
+    for dependency in map(
+        Requirement, chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values(), *groups)
+    ):
+        if dependency.name == PROJECT["name"]:
+            continue  # an extra that includes another
         versions = pinned.get(dependency.name.lower())
         assert versions, f"{dependency.name} is missing from requirements.lock; run make lock"
         assert all(v in dependency.specifier for v in versions), f"{dependency} is not met by {versions}"
 
 
 def test_this_environment_is_the_locks():
+    installed = {distribution.name.lower(): distribution.version for distribution in distributions()}
     for requirement in lock():
-        if requirement.marker is None or requirement.marker.evaluate():
-            assert version(requirement.name).split("+")[0] in requirement.specifier
+        here = installed.get(requirement.name.lower())
+        if here and (requirement.marker is None or requirement.marker.evaluate()):
+            assert here.split("+")[0] in requirement.specifier
+
+
+def test_importing_the_library_loads_nothing_that_draws_or_makes_tables():
+    """… and costs at most a second of processor time beyond PyTorch, on a machine that may be slow: here, 0.04."""
+    script = (
+        "import sys, time, torch; begun = time.process_time(); import harmonics_lib; "
+        "print(time.process_time() - begun, *{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    seconds, *modules = done.stdout.split()
+    assert not {"matplotlib", "IPython", "pandas", "scipy", "papermill", "wandb", "sklearn"} & set(modules)
+    assert float(seconds) <= 1
+
+
+def test_the_science_imports_nothing_of_the_reports_machinery():
+    for path in (ROOT / "harmonics_lib").glob("*.py"):
+        assert not re.search(r"harmonics_lib\.report|matplotlib|IPython", path.read_text()), path.name
+
+
+def test_files_import_only_those_above_them():
+    """The order of the design: signals know nothing, what is published knows all the science."""
+    order = re.findall(r"^\* `(\w+)\.py`", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert set(order) == {path.stem for path in (ROOT / "harmonics_lib").glob("*.py")} - {"__init__"}
+    for index, name in enumerate(order):
+        source = (ROOT / "harmonics_lib" / f"{name}.py").read_text()
+        imported = set(re.findall(r"^from harmonics_lib\.(\w+) import", source, re.MULTILINE))
+        assert imported <= set(order[:index]), f"{name}.py imports {imported - set(order[:index])}"
+
+
+def test_the_wheel_holds_the_networks_that_are_offered_by_name_and_is_small(tmp_path):
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT]
+    subprocess.run(command, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = {Path(name).parent.name for name in ZipFile(wheel).namelist() if name.endswith("weights.safetensors")}
+    assert names == set(NETWORKS)
+    assert wheel.stat().st_size <= 5e6
 
 
 def test_conda_takes_the_same_set():
@@ -48,7 +100,7 @@ def test_conda_takes_the_same_set():
     names = {re.match(r"[\w-]+", entry)[0]: entry for entry in conda}
     assert set(names) == {"python", "pip", "make"}
     assert SpecifierSet(names["python"].removeprefix("python")) == SpecifierSet(PROJECT["requires-python"])
-    assert pip == ["-r requirements.lock", "-e ."]
+    assert pip == ["-c requirements.lock", "-e .[report]"]
 
 
 def test_prose_quotes_the_published_numbers():
@@ -71,6 +123,23 @@ def test_the_overview_holds_every_claim_as_it_was_last_measured():
     for path in NOTEBOOKS[1:]:
         for claim in load_metrics(path.stem)["claims"]:
             assert f"| {claim['sentence']} |" in prose.findings_table()
+
+
+def test_every_source_that_is_cited_is_in_the_bibliography():
+    overview = nbformat.read(ROOT / "notebooks" / "00_overview.ipynb", as_version=4)
+    (bibliography,) = [cell.source for cell in overview.cells if "## Bibliography" in cell.source]
+    texts = [path.read_text() for path in (ROOT / "harmonics_lib").rglob("*.py")]
+    texts += [cell.source for path in NOTEBOOKS for cell in nbformat.read(path, as_version=4).cells]
+    cited = re.compile(r"([A-Z][\w-]+)(?:,? (?:and )?[A-Z][\w-]+)*(?: et al\.)?,? \(?((?:1[89]|20)\d\d)\b")
+    for surname, year in {found for text in texts for found in cited.findall(text.replace(bibliography, ""))}:
+        entries = [
+            line for line in bibliography.splitlines() if year in line and unaccented(surname) in unaccented(line)
+        ]
+        assert entries or surname in MONTHS, f"{surname} ({year}) is cited and not in the bibliography"
+
+
+def unaccented(text):
+    return normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def test_badges_and_colab_cells_name_the_repository():
@@ -113,8 +182,18 @@ class TestNotebook:
         assert cells.index(setup) == 2
         assert 'if "google.colab" in sys.modules' in setup.source
 
-    def test_cells_are_short(self, cells):
-        assert max(len(cell.source.splitlines()) for cell in self.code(cells)) <= 20
+    def test_cells_are_short_and_narrow(self, cells):
+        sizes = [len(cell.source.splitlines()) for cell in self.code(cells)]
+        assert max(sizes) <= 20 and median(sizes) <= 10
+        for cell in self.code(cells):
+            assert max(map(len, cell.source.splitlines())) <= 88, cell.source
+
+    def test_book_keeping_is_apart_from_the_lesson(self, cells):
+        """Claims stand at the end, and what only keeps books or draws is tagged, to be folded on the site."""
+        findings = next(i for i, cell in enumerate(cells) if re.search("^## Findings", cell.source, re.M))
+        for index, cell in enumerate(cells):
+            if cell.cell_type == "code" and re.search(r"findings\.(claim|value)\(", cell.source):
+                assert index > findings and "hide-input" in cell.metadata.get("tags", []), cell.source
 
     def test_claims_are_shown_checked_and_saved(self, cells):
         assert any("findings.table()" in cell.source for cell in self.code(cells, "nbval-check-output"))
@@ -131,17 +210,3 @@ def test_the_readmes_examples_run(capsys):
     for example in examples:
         exec(compile(example, "README.md", "exec"), {})
     assert "mine" in capsys.readouterr().out
-
-
-def test_the_grid_table_marks_the_best_of_each_column_and_never_the_oracle():
-    rows = [(prose.ORACLE, 0.0, 1e-20), ("a", 0.0, 3e-13), ("b", 0.0, 2e-14), ("c", 0.0, 0.5)]
-    rows += [(prose.ORACLE, 0.1, 0.01), ("a", 0.1, 0.3), ("b", 0.1, 0.2), ("c", 0.1, 0.4)]
-    grid = pd.DataFrame(rows, columns=["method", "noise_std", "mse"]).assign(components=5)
-    assert prose.grid_table(grid).splitlines() == [
-        "| components | 5 | 5, noise 0.1 |",
-        "|---|---|---|",
-        "| known periods | < 1e-12 | 1.0e-02 |",
-        "| b | **< 1e-12** | **2.0e-01** |",
-        "| a | **< 1e-12** | 3.0e-01 |",
-        "| c | 5.0e-01 | 4.0e-01 |",
-    ]

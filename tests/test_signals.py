@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from harmonics_lib import HarmonicProcess, random_stream
-from harmonics_lib.signals import check_lookback
+from harmonics_lib.forecasting import check_lookback
 
 
 def draw(process, size=20_000, length=110, lookback=100, seed=0, dtype=torch.float32):
@@ -181,3 +181,22 @@ def test_impossible_sizes_are_refused(sizes):
 def test_bad_lookbacks_are_refused_with_what_came(lookback, horizon, said):
     with pytest.raises(ValueError, match=said):
         check_lookback(lookback, horizon)
+
+
+@pytest.mark.parametrize("uniform", ["period", "frequency"])
+def test_the_prior_is_the_law_by_which_components_are_drawn(uniform):
+    """Its mass in eight bands of frequency, against 200,000 components that were drawn."""
+    process = HarmonicProcess(10, (2, 99), integer_periods=False, uniform=uniform)
+    frequencies, mass = process.prior(spacing=1e-4)
+    drawn = 1 / process.sample(20_000, 10, 10, generator=random_stream(0, "prior")).periods.double().flatten()
+    edges = torch.tensor([1 / 99, 0.011, 0.013, 0.02, 0.04, 0.1, 0.2, 0.35, 0.5], dtype=torch.float64)
+    share = torch.histogram(drawn, edges).hist / len(drawn)
+    expected = torch.histogram(frequencies, edges, weight=mass).hist
+    assert mass.sum().item() == pytest.approx(1)
+    torch.testing.assert_close(expected, share, rtol=0, atol=0.012)
+
+
+def test_the_prior_of_whole_periods_is_a_list_of_them():
+    frequencies, mass = HarmonicProcess(3, (5, 8)).prior(spacing=0.1)
+    assert torch.equal(frequencies, 1 / torch.tensor([5.0, 6.0, 7.0, 8.0], dtype=torch.float64))
+    assert torch.equal(mass, torch.full((4,), 0.25, dtype=torch.float64))

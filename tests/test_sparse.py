@@ -9,7 +9,6 @@ import torch
 from sklearn.linear_model import ARDRegression
 
 from harmonics_lib import HarmonicProcess, known_period_oracle, linear_mmse, random_stream, sparse_bayesian
-from harmonics_lib.classical import dictionary
 from harmonics_lib.sparse import _diagonal_sums, _gaussian, _prior_belief, _propagate, _waves
 
 WHOLE = HarmonicProcess((1, 45), (2, 99))
@@ -70,7 +69,7 @@ def small_problem(count):
     """Windows of 24 samples, six periods that overlap, noise of 0.2 that is known."""
     process = HarmonicProcess((1, 2), (6, 11), noise_std=0.2)
     batch = process.sample(count, 30, 24, generator=random_stream(0, "small problem"), dtype=torch.float64)
-    frequencies, mass = dictionary(process, 0.01)
+    frequencies, mass = process.prior(0.01)
     return process, batch, frequencies, mass
 
 

@@ -1,6 +1,5 @@
-"""Runs the notebooks and publishes what succeeded; the command line."""
+"""Runs the notebooks headless and publishes what succeeded."""
 
-import json
 import os
 import re
 import shutil
@@ -12,30 +11,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import click
 import nbformat
 import papermill
-import torch
 from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from harmonics_lib.prose import OVERVIEW, ReportError, notebook_paths, render_badges, render_prose
-from harmonics_lib.results import build_dir, checkout, results_dir, retrain_dir, staging_dir, train_again
-from harmonics_lib.tracking import RunError
-from harmonics_lib.training import TrainingDiverged
+from harmonics_lib.published import build_dir, results_dir, retrain_dir, staging_dir
+from harmonics_lib.report.prose import ReportError
 
-#: Set for every kernel: threads that wait without spinning, an allocator that keeps its buffers, no sliders.
-KERNEL_ENVIRONMENT = {
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "MALLOC_MMAP_THRESHOLD_": "4000000000",
-    "MALLOC_TRIM_THRESHOLD_": "8000000000",
-    "MALLOC_TOP_PAD_": "268435456",
-    "WANDB_SILENT": "true",
-    "HARMONICS_STILLS": "1",
-}
-_FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
+#: Set for every kernel: no chatter, no sliders. (How threads wait and memory is kept, the Makefile says.)
+KERNEL_ENVIRONMENT = {"WANDB_SILENT": "true", "HARMONICS_STILLS": "1"}
+FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
 WATCH_EVERY = 30  # seconds between two lines about a running cell, where there is no terminal to redraw
 _PREVIOUS = ".previous"  # what publication sets aside until its replacement stands
 
@@ -66,6 +54,8 @@ class Progress:
     def __exit__(self, *exception):
         self._stop.set()
         self._watcher.join()
+        if self._training():
+            self._say()  # how the last training ended, however short it was
         os.environ.pop("HARMONICS_PROGRESS", None)
         self._show("", end="")
 
@@ -85,8 +75,14 @@ class Progress:
 
     def _watch(self):
         while not self._stop.wait(0.5 if sys.stderr.isatty() else WATCH_EVERY):
-            training = re.split(r"[\r\n]", self._file.read_text(errors="replace").strip())[-1]
-            self._show(f"{self.notebook}: cell {self.cell}/{self.cells}, {self.total:.0f} s  {training}", end="")
+            self._say()
+
+    def _training(self) -> str:
+        """The last state of the bar of a training, if there is one."""
+        return re.split(r"[\r\n]", self._file.read_text(errors="replace").strip())[-1]
+
+    def _say(self):
+        self._show(f"{self.notebook}: cell {self.cell}/{self.cells}, {self.total:.0f} s  {self._training()}", end="")
 
     def _show(self, text: str, end: str):
         if sys.stderr.isatty():
@@ -242,79 +238,3 @@ def _repair_results() -> None:
             shutil.rmtree(previous)
         else:
             previous.unlink()
-
-
-def _write_or_fail(render) -> None:
-    """Write the texts that differ from what stands there."""
-    try:
-        rendered = render()
-    except ReportError as error:
-        click.echo(f"FAILED {error}", err=True)
-        sys.exit(1)
-    for path, text in rendered.items():
-        if path.read_text() != text:
-            path.write_text(text)
-            click.echo(f"updated {os.path.relpath(path)}")
-
-
-@click.group()
-def main():
-    """Build the report."""
-
-
-@main.command()
-@click.option("--notebooks", default="", help='Numbers of the notebooks to run, for example "01 03"; all when empty.')
-@click.option("--quick", is_flag=True, help="The quick profile, from scratch, into build/quick.")
-def run(notebooks: str, quick: bool):
-    """Execute the notebooks in order and publish each one that succeeds."""
-    if quick:
-        build = checkout() / "build" / "quick"
-        shutil.rmtree(build, ignore_errors=True)
-        os.environ |= {"HARMONICS_BUILD": str(build), "HARMONICS_RESULTS": str(build / "results")}
-    os.environ |= KERNEL_ENVIRONMENT | {
-        "HARMONICS_BUILD": str(build_dir().resolve()),
-        "HARMONICS_RESULTS": str(results_dir().resolve()),
-    }
-    for name in _FOREIGN_ENVIRONMENT:
-        os.environ.pop(name, None)
-    timings, status = {}, 0
-    try:
-        for path in sorted(notebook_paths(notebooks), key=lambda path: path.stem == OVERVIEW):  # it quotes all others
-            progress = run_notebook(path, "quick" if quick else "full")
-            timings[path.stem] = {"seconds": round(progress.total, 1), "cells": progress.seconds}
-            click.echo(f"{path.stem}: published after {progress.total:.0f} s", err=True)
-    except (ReportError, KeyboardInterrupt) as error:
-        click.echo(f"FAILED {str(error) or 'interrupted'}", err=True)
-        status = 130 if isinstance(error.__cause__ or error, KeyboardInterrupt) else 1
-    log = {"finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "machine": " ".join(os.uname()), "notebooks": timings}
-    if timings:
-        (results_dir() / "provenance.local.json").write_text(json.dumps(log, indent=1) + "\n")
-    if timings and not quick:
-        _write_or_fail(render_prose)
-    sys.exit(status)
-
-
-@main.command()
-@click.argument("name")
-def train(name: str):
-    """Train the published network NAME anew, on GPUs where there are any; under torchrun, on several."""
-    try:
-        train_again(name, device="cuda" if torch.cuda.is_available() else "cpu")
-    except (ValueError, RunError, TrainingDiverged) as error:
-        raise click.ClickException(str(error)) from error
-
-
-@main.command()
-def prose():
-    """Write the published numbers into README and notebooks."""
-    _write_or_fail(render_prose)
-
-
-@main.command()
-def badges():
-    """Write the repository's URL into badges and Colab cells."""
-    _write_or_fail(render_badges)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,6 @@
 """One style and one colour per method for the whole report. Functions take ``ax`` and return it."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,6 +8,11 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+
+from harmonics_lib.evaluation import Score
+from harmonics_lib.forecasting import Forecaster
+from harmonics_lib.published import TrainedNetwork, stills
+from harmonics_lib.signals import SignalBatch
 
 #: Colour, line style and marker of every method (Okabe and Ito 2008: distinct for colour-blind readers).
 METHODS = {
@@ -69,7 +73,7 @@ def _mark_every(points: int) -> int:
 
 
 def plot_spectrum(ax: Axes, frequencies, amplitudes, **style) -> Axes:
-    """Stems of amplitude against frequency (cycles per sample)."""
+    """Stems of amplitudes (K,) against frequencies (K,) in cycles per sample."""
     style = {"linefmt": METHODS["DFT"][0], "markerfmt": "o", "basefmt": " "} | style
     ax.stem(np.asarray(frequencies), np.asarray(amplitudes), **style)
     ax.set(xlabel="frequency (cycles/sample)", ylabel="amplitude")
@@ -77,7 +81,7 @@ def plot_spectrum(ax: Axes, frequencies, amplitudes, **style) -> Axes:
 
 
 def plot_forecasts(ax: Axes, signal, forecasts: dict, lookback: int, first: int = 0) -> Axes:
-    """A signal from sample ``first``, its lookback shaded, and forecasts (method -> (H,)) after it."""
+    """A signal (T,) from sample ``first``, its lookback shaded, and forecasts (method -> (H,)) after it."""
     signal = np.asarray(signal)
     ax.axvspan(first, lookback - 1, color="#eeeeee", zorder=0)
     ax.plot(np.arange(first, len(signal)), signal[first:], **method_style("truth"))
@@ -90,7 +94,7 @@ def plot_forecasts(ax: Axes, signal, forecasts: dict, lookback: int, first: int 
 
 
 def plot_by_step(ax: Axes, method: str, values, low=None, high=None, first: int = 1) -> Axes:
-    """An error at every step ahead on a logarithmic axis, with its interval as a band."""
+    """Errors (H,) by step ahead on a logarithmic axis, with their intervals ``low`` to ``high``, (H,), as a band."""
     steps = np.arange(first, first + len(values))
     ax.semilogy(steps, values, markevery=_mark_every(len(values)), **method_style(method))
     if low is not None:
@@ -99,15 +103,68 @@ def plot_by_step(ax: Axes, method: str, values, low=None, high=None, first: int 
     return ax
 
 
+def plot_scores(ax: Axes, scores: Mapping[str, Score], seeds: Mapping[str, list[Score]] | None = None) -> Axes:
+    """Errors by step of several methods, with their 95 % bands; ``seeds``: scores of more seeds, thin dotted lines."""
+    for method, score in scores.items():
+        plot_by_step(ax, method, score.by_step, *score.interval(by_step=True))
+    for method, others in (seeds or {}).items():
+        for other in others:
+            steps = np.arange(1, len(other.by_step) + 1)
+            ax.semilogy(steps, other.by_step, ":", color=METHODS[method][0], linewidth=0.8)
+    ax.set_xticks(np.arange(1, len(score.by_step) + 1))
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def plot_examples(
+    batch: SignalBatch,
+    forecasters: Mapping[str, Forecaster],
+    errors,
+    horizon: int,
+    quantiles: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99),
+    columns: int = 3,
+    shown: int = 8,
+) -> Figure:
+    """A gallery of forecasts of the signals at quantiles of an error, not chosen by eye.
+
+    Args:
+        batch: the signals.
+        forecasters: method -> forecaster.
+        errors: (B,) of the method by which the signals are chosen.
+        horizon: steps that are forecast.
+        shown: samples of the lookback that are drawn.
+    """
+    rows = np.argsort(errors)[[int(q * (len(errors) - 1)) for q in quantiles]]
+    height = -(-len(rows) // columns)
+    figure, axes = plt.subplots(height, columns, figsize=(9, 0.5 + 2.1 * height), squeeze=False, sharex=True)
+    for ax, row, q in zip(axes.flat, rows, quantiles, strict=True):
+        past = batch.past[row : row + 1]
+        ahead = {name: forecaster(past, horizon)[0] for name, forecaster in forecasters.items()}
+        plot_forecasts(ax, batch.clean[row, : batch.lookback + horizon], ahead, batch.lookback, batch.lookback - shown)
+        ax.set(title=f"{q:.0%} quantile: MSE {errors[row]:.0e}", xlabel="", ylabel="signal")
+    for ax in axes[-1]:
+        ax.set_xlabel("time (samples)")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncol=4)
+    return figure
+
+
+def plot_seeds_history(ax: Axes, trained: Sequence[TrainedNetwork], **style) -> Axes:
+    """The validation losses of one network from several seeds, a line each."""
+    for seed, (network, line) in enumerate(zip(trained, ("-", "--", ":", "-.") * len(trained), strict=False)):
+        plot_history(ax, network.history, f"seed {seed}", linestyle=line, **style)
+    ax.legend()
+    return ax
+
+
 def plot_history(ax: Axes, history: dict, label: str, **style) -> Axes:
-    """Validation loss, logarithmic, against signals seen."""
+    """Validation loss, logarithmic, against signals seen; ``history``: columns of a run's history, (rows,) each."""
     ax.semilogy(np.array(history["signals"]) / 1e6, history["validation_loss"], label=label, **style)
     ax.set(xlabel="training signals (millions)", ylabel="validation loss (MSE)")
     return ax
 
 
 def plot_seeds(ax: Axes, groups: dict[str, list[float]], label: str | None = None, **style) -> Axes:
-    """Errors on a logarithmic axis: a row a group, a dot a seed, a bar at their median."""
+    """Errors on a logarithmic axis: a row a group (name -> (seeds,)), a dot a seed, a bar at their median."""
     style = {"color": "black", "marker": "o"} | style
     rows = np.arange(len(groups))
     for row, errors in zip(rows, groups.values(), strict=True):
@@ -120,7 +177,7 @@ def plot_seeds(ax: Axes, groups: dict[str, list[float]], label: str | None = Non
 
 
 def plot_heatmap(ax: Axes, table, texts=None, **style) -> AxesImage:
-    """A table (rows: noise, columns: components) as coloured cells; ``texts``, of the same shape, are written on them.
+    """A table (R, C) (rows: noise, columns: components) as coloured cells, with ``texts`` (R, C) written on them.
 
     Returns the image, for a colour bar.
     """
@@ -144,7 +201,7 @@ def explore(draw: Callable[..., Figure], **controls) -> None:
     Args:
         controls: as for ``ipywidgets.interact``: (lowest, highest) for a slider, a list of choices.
     """
-    if os.environ.get("HARMONICS_STILLS") == "1":
+    if stills():
         return
     try:
         from ipywidgets import interact

@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from harmonics_lib import HarmonicProcess, SmallLSTM, Stage, TrainingConfig, tracking, train
-from harmonics_lib.tracking import read_history, wandb_mode
+from harmonics_lib import HarmonicProcess, Run, SmallLSTM, Stage, TrainingConfig, train, wandb_mirror
+from harmonics_lib.runs import read_history
+from harmonics_lib.wandb_mirror import wandb_mode
 
 STAGES = (Stage(HarmonicProcess(), 4),)
 CONFIG = TrainingConfig(batch_size=4, report_every=2, validation_size=4)
@@ -69,9 +70,9 @@ def stand_in(monkeypatch, nobody):
 
 
 def test_project_name_tags_and_losses_are_those_of_the_run(stand_in, tmp_path):
-    train(SmallLSTM(4), STAGES, CONFIG, tmp_path / "run", track=True)
+    train(Run(SmallLSTM(4), STAGES, CONFIG), tmp_path / "run", track=True)
     (options,) = stand_in.started
-    assert options["project"] == tracking.WANDB_PROJECT
+    assert options["project"] == wandb_mirror.WANDB_PROJECT
     assert options["name"].startswith("SmallLSTM-") and options["mode"] == "offline"
     assert {"hidden=4", "batch_size=4", "learning_rate=0.002"} <= set(options["tags"])
     assert options["config"]["stages"][0]["steps"] == 4
@@ -93,8 +94,8 @@ def test_a_resumed_run_goes_on_under_its_id(stand_in, tmp_path, monkeypatch):
 
     monkeypatch.setattr(SmallLSTM, "loss", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(SmallLSTM(4), STAGES, CONFIG, tmp_path / "run", track=True)
-    train(SmallLSTM(4), STAGES, CONFIG, tmp_path / "run", track=True)
+        train(Run(SmallLSTM(4), STAGES, CONFIG), tmp_path / "run", track=True)
+    train(Run(SmallLSTM(4), STAGES, CONFIG), tmp_path / "run", track=True)
     first, second = stand_in.started
     assert first["id"] == second["id"] and second["resume"] == "allow"
     assert [step for step, _ in stand_in.logged] == [2, 4]
@@ -111,13 +112,16 @@ def test_without_a_network_tracking_goes_on_offline(stand_in, tmp_path, monkeypa
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
     monkeypatch.setattr(wandb, "init", unreachable)
     with pytest.warns(UserWarning, match="no route to host"):
-        train(SmallLSTM(4), STAGES, CONFIG, tmp_path / "run", track=True)
+        train(Run(SmallLSTM(4), STAGES, CONFIG), tmp_path / "run", track=True)
     assert [step for step, _ in stand_in.logged] == [2, 4]
 
 
 def test_offline_tracking_neither_asks_nor_talks(nobody, tmp_path):
     """The real W&B, in a process without a terminal: it ends by itself and prints nothing."""
-    script = "import sys; from test_tracking import *\ntrain(SmallLSTM(4), STAGES, CONFIG, sys.argv[1], track=True)\n"
+    script = (
+        "import sys; from test_wandb_mirror import *\n"
+        "train(Run(SmallLSTM(4), STAGES, CONFIG), sys.argv[1], track=True)\n"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "run")],
         cwd=__file__.rpartition("/")[0],

@@ -2,22 +2,21 @@
 
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
-import pandas as pd
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-from harmonics_lib.results import Claim, checkout, load_grid, load_metrics, published_metrics, results_dir
+from harmonics_lib.evaluation import over_horizon
+from harmonics_lib.published import checkout, load_grid, load_metrics, published_metrics, results_dir
+from harmonics_lib.report.findings import Claim
+from harmonics_lib.report.tables import grid_table
 
 OVERVIEW = "00_overview"
-ORACLE = "known periods"
-ROUNDING = 1e-12  # errors below are alike
 _NUMBER = re.compile(r"<!--(\w+)\.([\w.]+):([^>\s]+)-->(.*?)<!---->", re.DOTALL)
 
 
@@ -74,29 +73,6 @@ def findings_table() -> str:
     return "\n".join(rows)
 
 
-def grid_table(grid: pd.DataFrame, noise_levels: Sequence[float] = (0.0, 0.1)) -> str:
-    """Mean squared errors of every method as a Markdown table, the best of each column in bold.
-
-    Args:
-        grid: rows of ``load_grid`` for one range of steps and one kind of periods.
-    """
-    wide = grid[grid.noise_std.isin(noise_levels)].pivot(
-        index="method", columns=["noise_std", "components"], values="mse"
-    )
-    wide = wide.sort_index(axis=1).sort_values(wide.columns[-1])
-    best = wide.drop(index=ORACLE).min().clip(lower=ROUNDING)
-    names = [f"{count}, noise {noise:g}" if noise else f"{count}" for noise, count in wide.columns]
-    rows = [f"| components | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for method, errors in wide.iterrows():
-        cells = [f"< {ROUNDING:g}" if error < ROUNDING else f"{error:.1e}" for error in errors]
-        marked = [
-            f"**{cell}**" if method != ORACLE and error <= low else cell
-            for cell, error, low in zip(cells, errors, best, strict=True)
-        ]
-        rows.append(f"| {method} | {' | '.join(marked)} |")
-    return "\n".join(rows)
-
-
 def notebooks_table() -> str:
     """Every notebook with its question, the first sentence of its answer, and its badge, as a Markdown table."""
     rows = ["| notebook | question | answer, in one line | run it |", "|---|---|---|---|"]
@@ -127,9 +103,7 @@ def render_prose() -> dict[Path, str]:
                 cell.source = fill_numbers(cell.source)
         rendered[path] = nbformat.writes(notebook) + "\n"
     readme = checkout() / "README.md"
-    grid = load_grid()
-    grid = grid[(grid["first"] == 1) & (grid["last"] == 10) & (grid.periods == "whole")]
-    grid = grid[grid.components.isin((1, 10, 45))]
+    grid = over_horizon(load_grid(), 10, periods="whole", components=(1, 10, 45))
     text = _fill_block(readme.read_text(), "grid", grid_table(grid))
     rendered[readme] = fill_numbers(_fill_block(text, "notebooks", notebooks_table()))
     return rendered
@@ -147,8 +121,21 @@ def _badge(notebook: str, url: str = "") -> str:
 
 
 def colab_setup(url: str) -> str:
-    """Source of the cell that installs the package when the notebook runs in Colab, from ``url``."""
-    return f'import sys\n\nif "google.colab" in sys.modules:\n    %pip install -q "git+{url}"'
+    """Source of the cell that makes ready when the notebook runs in Colab, from ``url``.
+
+    The package comes with what notebooks need and Colab may lack; a clone has the published runs, too.
+    """
+    return "\n".join(
+        [
+            "import sys",
+            "",
+            'if "google.colab" in sys.modules:',
+            f'    repository = "{url}"',
+            "    !git clone -q --depth 1 {repository} harmonics",
+            '    %pip install -q "./harmonics[notebooks]"',
+            "    %env HARMONICS_RESULTS=harmonics/results",
+        ]
+    )
 
 
 def render_badges() -> dict[Path, str]:

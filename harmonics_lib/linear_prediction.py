@@ -1,0 +1,212 @@
+"""Forecasters of the recurrence that sums of sinusoids obey (Prony 1795), and of its poles.
+
+K sinusoids follow x[t] = sum_k a[k] x[t - k] with 2 K weights, whatever their amplitudes and
+phases. Linear prediction estimates the weights, the matrix pencil the poles of the recurrence.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from harmonics_lib.classical import least_squares, noise_level
+from harmonics_lib.forecasting import LIMIT, Forecaster, check_whole, is_number, window_forecaster
+
+
+def linear_prediction(order: int = 66, ridge: float | None = None, backward: bool = True) -> Forecaster:
+    """Every sample as a weighted sum of the ``order`` samples before it, run on freely.
+
+    The weights solve x[t] = sum_k a[k] x[t - k] by least squares over the window, forward in time
+    and also backward (the modified covariance method): undamped sinusoids obey the same recurrence
+    in both directions.
+
+    Args:
+        order: number of weights. Two for each sinusoid would do without noise; about 2 N / 3 is usual.
+        ridge: added to the diagonal of the normal equations, in squared lookback peaks; 0 for the
+            smallest exact solution; None for the number of equations times ``noise_level`` squared,
+            about what the noise itself adds there.
+        backward: use the equations backward in time, too.
+
+    Raises:
+        ValueError: settings out of range, a lookback that is not longer than ``order``, or shorter than 12.
+
+    Sources: Makhoul (1975) for least squares, Marple (1980) for forward and backward.
+    """
+    check_whole("order", order)
+    if ridge is not None and not (is_number(ridge) and ridge >= 0):
+        raise ValueError(f"ridge must be None or a number of at least 0, got {ridge!r}")
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        equations, target = _prediction_equations(x, order, backward)
+        noise = equations.shape[1] * noise_level(x).square() if ridge is None else x.new_full((len(x),), ridge)
+        return _run_on(x, _ridge_solution(equations, target, noise), horizon)
+
+    return window_forecaster(estimate, minimum=max(12, order + 1))
+
+
+def tufts_kumaresan(order: int = 66, rank: int | None = None) -> Forecaster:
+    """Linear prediction, forward and backward, within the strongest singular vectors of its equations.
+
+    Args:
+        order: number of weights, as in ``linear_prediction``.
+        rank: number of singular values that are kept; None for the number that stands out of the
+            noise (see ``signal_rank``).
+
+    Raises:
+        ValueError: settings out of range, a lookback that is not longer than ``order``, or shorter than 12.
+
+    Source: Tufts and Kumaresan (1982).
+    """
+    check_whole("order", order)
+    if rank is not None:
+        check_whole("rank", rank)
+        if rank > order:
+            raise ValueError(f"rank must be None or a whole number from 1 to the order {order}, got {rank}")
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        return _run_on(x, _truncated_solution(*_prediction_equations(x, order, backward=True), rank), horizon)
+
+    return window_forecaster(estimate, minimum=max(12, order + 1))
+
+
+def burg(order: int = 66) -> Forecaster:
+    """Linear prediction by Burg's lattice, whose weights are always stable: the forecast never grows.
+
+    Args:
+        order: number of weights, as in ``linear_prediction``.
+
+    Raises:
+        ValueError: an order below 1, a lookback that is not longer than ``order``, or shorter than 12.
+
+    Source: Burg (1968).
+    """
+    check_whole("order", order)
+    return window_forecaster(
+        lambda x, horizon, unit: _run_on(x, burg_weights(x, order), horizon), minimum=max(12, order + 1)
+    )
+
+
+def _prediction_equations(x: Tensor, order: int, backward: bool) -> tuple[Tensor, Tensor]:
+    """(B, M, order) samples before each target, nearest first, and the (B, M) targets; M doubles with ``backward``."""
+    rows = x.unfold(1, order + 1, 1)  # (B, N - order, order + 1)
+    equations, target = rows[:, :, :-1].flip(2), rows[:, :, -1]
+    if backward:
+        equations = torch.cat([equations, rows[:, :, 1:]], dim=1)
+        target = torch.cat([target, rows[:, :, 0]], dim=1)
+    return equations, target
+
+
+def _ridge_solution(equations: Tensor, target: Tensor, power: Tensor) -> Tensor:
+    """(B, order) least squares with ``power`` (B,) on the diagonal of the normal equations, the smallest where open."""
+    if (power > 0).any():
+        order = equations.shape[2]
+        diagonal = power.sqrt()[:, None, None] * torch.eye(order, dtype=power.dtype, device=power.device)
+        equations = torch.cat([equations, diagonal], dim=1)
+        target = torch.cat([target, target.new_zeros(len(target), order)], dim=1)
+    return least_squares(equations, target, cutoff=1e-15)
+
+
+def _truncated_solution(equations: Tensor, target: Tensor, rank: int | None) -> Tensor:
+    """(B, order) least squares within the strongest ``rank`` singular vectors."""
+    u, singular, vh = torch.linalg.svd(equations, full_matrices=False)
+    snapshots = max(equations.shape[1:])
+    ranks = signal_rank(singular, snapshots) if rank is None else torch.full((len(target),), rank)
+    kept = torch.arange(singular.shape[1], device=singular.device) < ranks.to(singular.device)[:, None]
+    inverse = torch.where(kept & (singular > 1e-15 * singular[:, :1]), 1 / singular, 0.0)
+    return ((vh.mT * inverse[:, None]) @ (u.mT @ target[..., None]))[..., 0]
+
+
+def burg_weights(x: Tensor, order: int) -> Tensor:
+    """(B, order) prediction weights by Burg's method (1968): each reflection minimises both errors' power."""
+    forward, backward = x[:, 1:], x[:, :-1]
+    weights = x.new_zeros(len(x), 0)
+    rounding = 1e-28 * x.square().sum(dim=1, keepdim=True)  # once the errors are rounding, there is nothing to reflect
+    for _ in range(order):
+        power = (forward.square() + backward.square()).sum(dim=1, keepdim=True)
+        both = 2 * (forward * backward).sum(dim=1, keepdim=True)
+        reflection = torch.where(power > rounding, both / power.clamp_min(torch.finfo(x.dtype).tiny), 0.0)
+        weights = torch.cat([weights - reflection * weights.flip(1), reflection], dim=1)
+        forward, backward = (forward - reflection * backward)[:, 1:], (backward - reflection * forward)[:, :-1]
+    return weights
+
+
+def _run_on(x: Tensor, weights: Tensor, horizon: int) -> Tensor:
+    """(B, horizon) free-running continuation of windows x (B, N) of peak 1, within ``LIMIT``."""
+    recent = x.flip(1)[:, : weights.shape[1]]  # nearest first
+    steps = []
+    for _ in range(horizon):
+        steps.append((recent * weights).sum(dim=1, keepdim=True).clamp(-LIMIT, LIMIT))
+        recent = torch.cat([steps[-1], recent[:, :-1]], dim=1)
+    return torch.cat(steps, dim=1)
+
+
+def signal_rank(singular: Tensor, snapshots: int) -> Tensor:
+    """(B,) number of singular values (B, L), in falling order, that noise cannot explain.
+
+    The minimum description length of Wax and Kailath (1985): ``snapshots`` vectors of L entries
+    whose covariance has the squared values, divided by ``snapshots``, as eigenvalues. It takes
+    snapshots for independent, which those of a Hankel matrix are not: weak components are missed.
+    """
+    size = singular.shape[1]
+    floor = torch.finfo(singular.dtype).eps * singular[:, :1].clamp_min(torch.finfo(singular.dtype).tiny)
+    eigenvalues = singular.clamp_min(floor).square()
+    count = torch.arange(size, 0, -1, dtype=singular.dtype, device=singular.device)  # of those after the first k
+    mean_log = eigenvalues.log().flip(1).cumsum(1).flip(1) / count
+    log_mean = (eigenvalues.flip(1).cumsum(1).flip(1) / count).log()
+    k = size - count
+    description = snapshots * count * (log_mean - mean_log) + 0.5 * k * (2 * size - k) * math.log(snapshots)
+    return description.argmin(dim=1)
+
+
+def matrix_pencil(order: int | None = None, unit_circle: bool = False) -> Forecaster:
+    """Poles from the subspace of the window's Hankel matrix (matrix pencil, ESPRIT), amplitudes by least squares.
+
+    Sinusoids span a subspace in which one step in time is a linear map: its eigenvalues are the
+    poles z, and the forecast is the sum of c z^t. The matrix has 2 N / 3 columns and holds the
+    window forward and backward. A pole outside the unit circle makes the forecast grow.
+
+    Args:
+        order: number of poles, two for each sinusoid; None for ``signal_rank`` of each window.
+        unit_circle: project the poles to the unit circle, where undamped sinusoids have them.
+
+    Raises:
+        ValueError: an order below 1, or a lookback shorter than 12 or, rounded up, 3 / 2 (``order`` + 1).
+
+    Sources: Hua and Sarkar (1990), Roy and Kailath (1989).
+    """
+    if order is not None:
+        check_whole("order", order)
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        rows = x.unfold(1, 2 * x.shape[1] // 3, 1)
+        rows = torch.cat([rows, rows.flip(1, 2)], dim=1)
+        _, singular, vh = torch.linalg.svd(rows, full_matrices=False)
+        ranks = signal_rank(singular, rows.shape[1]) if order is None else torch.full((len(x),), order)
+        ranks = torch.minimum(ranks.to(x.device), (singular > 1e-15 * singular[:, :1]).sum(dim=1))
+        ahead = x.new_zeros(len(x), horizon)
+        for rank in ranks.unique().tolist():  # windows with equally many poles at once; without any, 0
+            if rank > 0:
+                same = ranks == rank
+                ahead[same] = _continue_exponentials(x[same], _poles(vh[same, :rank], unit_circle), horizon)
+        return ahead
+
+    return window_forecaster(estimate, minimum=max(12, math.ceil(1.5 * ((order or 0) + 1))))
+
+
+def _poles(basis: Tensor, unit_circle: bool) -> Tensor:
+    """(B, R) poles of the signal subspace with the basis (B, R, L): the eigenvalues of one step in time."""
+    subspace = basis.mT  # (B, L, R)
+    step = torch.linalg.lstsq(subspace[:, :-1], subspace[:, 1:]).solution
+    poles = torch.linalg.eigvals(step)
+    # Outside this ring, the powers over a window and its future leave the range of numbers.
+    modulus = torch.ones_like(poles.real) if unit_circle else poles.abs().clamp(1e-6, 2)
+    return torch.polar(modulus, poles.angle())
+
+
+def _continue_exponentials(x: Tensor, poles: Tensor, horizon: int) -> Tensor:
+    """(B, horizon) continuation of the least-squares fit of exponentials with ``poles`` (B, R) to x (B, N)."""
+    length = x.shape[1]
+    time = torch.arange(length + horizon, dtype=x.dtype, device=x.device)[:, None]
+    powers = torch.exp(poles.log()[:, None] * time)  # (B, N + horizon, R)
+    amplitudes = least_squares(powers[:, :length], x.to(poles.dtype), cutoff=1e-14)
+    return (powers[:, length:] @ amplitudes[..., None])[..., 0].real

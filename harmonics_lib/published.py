@@ -1,0 +1,276 @@
+"""Where results lie, what is published there, and the settings that say so.
+
+The environment variables of the project are read here and nowhere else:
+
+``HARMONICS_RESULTS``   folder of the published results; else the checkout's, or those in the package.
+``HARMONICS_BUILD``     folder for work in progress; else ``build`` in the checkout or the working directory.
+``HARMONICS_RETRAIN``   1: train networks anew though they are published.
+``HARMONICS_PROGRESS``  file that bars of progress are written to, for a report that runs headless.
+``HARMONICS_STILLS``    1: figures stand still, without sliders.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from harmonics_lib.distributed import is_first_process
+from harmonics_lib.forecasting import Forecaster, network_forecaster
+from harmonics_lib.networks import build
+from harmonics_lib.runs import Run, read_config, read_history, read_weights, write_atomically
+from harmonics_lib.training import train
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: The networks that ``load_forecaster`` offers; the runs that only a comparison rests on lie apart.
+NETWORKS = {
+    "small_lstm": "one step at a time; 3 to 6 components, whole periods 2 to 99, no noise (notebook 03)",
+    "seq2seq_gru": "five steps; 3 to 6 components, whole periods 2 to 99, no noise (notebook 04)",
+    "curriculum_gru": "ten steps; 1 to 45 components, whole periods 10 to 99, no noise (notebook 05)",
+    "curriculum_gru_2_99": "ten steps; 1 to 45 components, whole periods 2 to 99, no noise (notebook 05)",
+}
+
+
+def _shipped_results() -> Path:
+    return (checkout() or Path(__file__).resolve().parent) / "results"
+
+
+def checkout() -> Path | None:
+    """The folder of the project, or None where only the package is installed."""
+    root = Path(__file__).resolve().parents[1]
+    return root if (root / "pyproject.toml").exists() else None
+
+
+def _folder(variable: str, otherwise: Path) -> Path:
+    path = Path(os.environ.get(variable) or otherwise)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"{variable} must name a folder, got the file {path}")
+    return path
+
+
+def _switch(variable: str) -> bool:
+    value = os.environ.get(variable, "")
+    if value not in ("", "0", "1"):
+        raise ValueError(f"{variable} must be 1 or 0, got {value!r}")
+    return value == "1"
+
+
+def results_dir() -> Path:
+    """Published results (``HARMONICS_RESULTS``)."""
+    return _folder("HARMONICS_RESULTS", _shipped_results())
+
+
+def build_dir() -> Path:
+    """Work in progress (``HARMONICS_BUILD``)."""
+    return _folder("HARMONICS_BUILD", (checkout() or Path.cwd()) / "build")
+
+
+def retraining() -> bool:
+    """Whether networks are trained anew though they are published (``HARMONICS_RETRAIN``)."""
+    return _switch("HARMONICS_RETRAIN")
+
+
+def stills() -> bool:
+    """Whether figures stand still, without sliders (``HARMONICS_STILLS``)."""
+    return _switch("HARMONICS_STILLS")
+
+
+def progress() -> bool | Path:
+    """Where a training shows how far it is: a file (``HARMONICS_PROGRESS``), else True for stderr."""
+    path = os.environ.get("HARMONICS_PROGRESS")
+    return Path(path) if path else True
+
+
+def staging_dir(notebook: str) -> Path:
+    """Where a running notebook writes; the report publishes it to ``results_dir()`` on success."""
+    return build_dir() / "staging" / notebook
+
+
+def retrain_dir(purpose: str) -> Path:
+    """Where networks are trained anew until they are published: nothing here has been used yet."""
+    return build_dir() / "retrain" / purpose
+
+
+def load_benchmark(name: str) -> dict:
+    """What ``make bench`` measured last; times differ from run to run, so a report only quotes them."""
+    return json.loads((_shipped_results() / "benchmarks" / f"{name}.json").read_text())
+
+
+def load_metrics(notebook: str) -> dict:
+    """The published metrics of a notebook: ``{"values", "claims", "provenance"}``, claims in the notebook's order."""
+    return json.loads((results_dir() / "metrics" / f"{notebook}.json").read_text())
+
+
+def published_metrics() -> list[str]:
+    """Names of the notebooks whose metrics are published, in order."""
+    return sorted(path.stem for path in (results_dir() / "metrics").glob("*.json"))
+
+
+def load_grid() -> pd.DataFrame:
+    """The published comparison of all methods, to be looked at or handed to ``evaluate`` as ``known``.
+
+    Raises:
+        ValueError: none is published.
+    """
+    import pandas as pd
+
+    for results in (results_dir(), _shipped_results()):
+        if (path := results / "metrics" / "grid.csv").exists():
+            return pd.read_csv(path)
+    raise ValueError(f"no grid is published: expected {path}")
+
+
+def _place(name: str) -> str:
+    """The folder, within results, of a published run."""
+    return f"{'models' if name in NETWORKS else 'runs'}/{name}"
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network and the folder that holds its ``config.json``, ``history.csv`` and ``weights.safetensors``."""
+
+    network: nn.Module
+    folder: Path
+
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """The columns of its history."""
+        return read_history(self.folder)
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of its run."""
+        return read_config(self.folder)["fingerprint"]
+
+    @property
+    def forecaster(self) -> Forecaster:
+        """The network as a forecaster."""
+        return network_forecaster(self.network)
+
+
+def trained_networks(
+    runs: Mapping[str, Run], notebook: str, processes: int = 1, track: bool = False
+) -> dict[str, TrainedNetwork]:
+    """Train the runs, or load those that are published, and publish what is new with ``notebook``.
+
+    A run is loaded where its name is published with its fingerprint, else trained (resuming one
+    that was killed). ``HARMONICS_RETRAIN=1`` trains it anew even so; a run that this had begun
+    before it was killed goes on.
+
+    Args:
+        runs: by name, for example from ``seeded``.
+        processes: trainings at a time.
+        track: mirror the histories to W&B.
+
+    Returns:
+        By the same names, the runs' networks with their trained weights, in double precision: what
+        they say then depends on no processor.
+    """
+
+    def work(run: Run) -> Callable[[Path], object]:
+        return lambda run_dir: train(run, run_dir, track=track, progress=progress())
+
+    jobs = {name: (name, run.fingerprint, notebook, work(run)) for name, run in runs.items()}
+    trained = {}
+    for name, folder in published_runs(jobs.values(), processes).items():
+        network = runs[name].network
+        network.load_state_dict(read_weights(folder))
+        trained[name] = TrainedNetwork(network.double(), folder)
+    return trained
+
+
+def published_runs(jobs: Iterable[tuple], processes: int = 1) -> dict[str, Path]:
+    """``published_run`` for several jobs (tuples of its arguments): name -> directory.
+
+    What is published is only looked up; ``processes`` at a time work on the rest.
+    """
+    jobs = list(jobs)
+    if min(processes, sum(_published(name, fingerprint) is None for name, fingerprint, *_ in jobs)) <= 1:
+        return {job[0]: published_run(*job) for job in jobs}
+    from joblib import Parallel, delayed  # here: only trainings at a time need it
+
+    folders = Parallel(processes)(delayed(published_run)(*job) for job in jobs)
+    return dict(zip((job[0] for job in jobs), folders, strict=True))
+
+
+def published_run(name: str, fingerprint: str, notebook: str, work: Callable[[Path], object]) -> Path:
+    """The directory of a finished run: the published one of that name, if it has the fingerprint, else a new one.
+
+    A new one is what ``work(run_dir)`` leaves behind: ``config.json`` with the fingerprint,
+    ``history.csv`` and ``weights.safetensors``. It is published with ``notebook``. What ``work``
+    had begun before it was killed, it finds in ``run_dir`` again.
+    """
+    if published := _published(name, fingerprint):
+        return published
+    run_dir = retrain_dir(notebook) if retraining() else build_dir() / "runs"
+    run_dir /= f"{name}-{fingerprint}"
+    work(run_dir)
+    staged = staging_dir(notebook) / _place(name)
+    _copy_run(run_dir, staged)
+    return staged
+
+
+def _published(name: str, fingerprint: str) -> Path | None:
+    """The directory of that name, if it is published with that fingerprint and not to be trained anew."""
+    folder = results_dir() / _place(name)
+    same = (read_config(folder) or {}).get("fingerprint") == fingerprint
+    return folder if same and not retraining() else None
+
+
+def train_again(name: str, **options) -> None:
+    """Train a published network as its ``config.json`` says, and put the result in its place.
+
+    A run that this had begun before it was killed goes on. Under ``torchrun`` all processes share
+    the work, and the first one publishes.
+
+    Args:
+        options: passed to ``train``.
+
+    Raises:
+        ValueError: no run of that name is published.
+    """
+    run = Run.rebuild(read_config(_run_folder(name)))
+    run_dir = retrain_dir("train") / f"{name}-{run.fingerprint}"
+    train(run, run_dir, **options)
+    if is_first_process():
+        _copy_run(run_dir, results_dir() / _place(name))
+        shutil.rmtree(run_dir)
+
+
+def _copy_run(run_dir: Path, target: Path) -> None:
+    """The configuration goes first and comes last: where it stands, the weights are its own."""
+    target.mkdir(parents=True, exist_ok=True)
+    (target / "config.json").unlink(missing_ok=True)
+    for file in ("weights.safetensors", "history.csv", "config.json"):
+        write_atomically(target / file, (run_dir / file).read_bytes())
+
+
+def load_forecaster(name: str) -> Forecaster:
+    """A published network, ``(lookback (B, N), horizon) -> (B, horizon)``.
+
+    Args:
+        name: one of ``NETWORKS``, or a run of a comparison that a checkout has.
+
+    Raises:
+        ValueError: no network of that name is published.
+    """
+    folder = _run_folder(name)
+    network = build(read_config(folder)["network"])
+    network.load_state_dict(read_weights(folder))
+    return network_forecaster(network)
+
+
+def _run_folder(name: str) -> Path:
+    """Where a published run lies: among these results, else among those that came with the code."""
+    for results in (results_dir(), _shipped_results()):
+        if (results / _place(name) / "config.json").exists():
+            return results / _place(name)
+    raise ValueError(f"name must be a published network ({', '.join(NETWORKS)}), got {name!r}")

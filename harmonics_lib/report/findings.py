@@ -1,0 +1,209 @@
+"""What a notebook finds: named numbers, claims that are checked, figures; kept with their provenance."""
+
+import importlib.metadata
+import json
+import math
+import operator
+import platform
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import Image, display
+from matplotlib.animation import Animation, PillowWriter
+from matplotlib.figure import Figure
+
+from harmonics_lib.published import staging_dir
+
+ROUNDING = 1e-12  # what is smaller is only rounding, and differs between processors
+_COMPARISONS = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
+_VERSIONED = ("torch", "numpy", "scipy", "matplotlib", "harmonics-lib")
+
+
+class ClaimFailed(AssertionError):
+    """A finding of the report does not hold."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence, the number behind it, and the bound that the number has to keep.
+
+    ``judged`` is False in the quick profile for a claim that needs full trainings or sizes.
+    """
+
+    sentence: str
+    value: float
+    comparison: str
+    bound: float
+    judged: bool = True
+
+    def __post_init__(self):
+        if self.comparison not in _COMPARISONS:
+            raise ValueError(f"comparison must be one of {', '.join(_COMPARISONS)}, got {self.comparison!r}")
+
+    @property
+    def holds(self) -> bool:
+        """Whether the number keeps its bound; a number that is not finite keeps none."""
+        return math.isfinite(self.value) and _COMPARISONS[self.comparison](self.value, self.bound)
+
+    @property
+    def measured(self) -> str:
+        """The number as text; what is left of zero after rounding differs between processors and is not spelt out."""
+        return "below 1e-12" if abs(self.value) < ROUNDING and 0 < self.bound < 1 else _short(self.value)
+
+    @property
+    def kept(self) -> str:
+        """The comparison and the bound as text."""
+        return f"{self.comparison} {_short(self.bound)}"
+
+
+def _short(number: float) -> str:
+    """Whole numbers below a million as they are, others with three significant digits."""
+    whole = number == round(number, 0) and abs(number) < 1e6
+    return f"{number:.0f}" if whole else f"{number:.3g}"
+
+
+@dataclass
+class Findings:
+    """What a notebook finds: named values and claims, shown as a table and saved as metrics.
+
+    Args:
+        notebook: its name, for example ``"03_small_lstm"``.
+        profile: ``"full"`` or ``"quick"``.
+        provenance: what the results depend on beside the code: seeds, fingerprints of trained networks.
+    """
+
+    notebook: str
+    profile: str = "full"
+    values: dict = field(default_factory=dict)
+    claims: dict[str, Claim] = field(default_factory=dict)
+    provenance: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.profile not in ("full", "quick"):
+            raise ValueError(f"profile must be 'full' or 'quick', got {self.profile!r}")
+
+    def value(self, name: str, number) -> None:
+        """Keep a number, or a list of numbers, for the metrics and for the prose that quotes it."""
+        self.values[name] = number
+
+    def claim(
+        self, name: str, sentence: str, value: float, comparison: str, bound: float, full_only: bool = False
+    ) -> None:
+        """State a finding. ``full_only``: it needs full trainings or sizes, so only the full profile judges it."""
+        judged = self.profile == "full" or not full_only
+        self.values[name] = float(value)
+        self.claims[name] = Claim(sentence, float(value), comparison, float(bound), judged)
+
+    def table(self) -> pd.DataFrame:
+        """The claims, a row each."""
+        rows = [
+            {
+                "finding": claim.sentence,
+                "measured": claim.measured,
+                "bound": claim.kept,
+                "holds": ("yes" if claim.holds else "NO") if claim.judged else "not judged",
+            }
+            for claim in self.claims.values()
+        ]
+        pd.set_option("display.max_colwidth", None)
+        return pd.DataFrame(rows).set_index("finding")
+
+    def figure(self, figure: Figure, name: str, alt: str) -> None:
+        """Show a figure, and save it as SVG and PNG, without a date, under the notebook's name.
+
+        Args:
+            alt: what it shows, in words, for those who cannot see it; without measured numbers, which would go stale.
+        """
+        path = self._figures() / f"{name}.png"
+        figure.savefig(path)
+        vector = path.with_suffix(".svg")
+        with matplotlib.rc_context({"svg.hashsalt": self.notebook}):  # else every SVG has random ids
+            figure.savefig(vector, metadata={"Date": None})
+        vector.write_text(_without_rounding(vector.read_text()))
+        plt.close(figure)
+        _show(path, alt, width=round(100 * figure.get_figwidth()))
+
+    def animation(self, animation: Animation, name: str, alt: str) -> None:
+        """Show an animation, and save it as GIF under the notebook's name; ``alt`` as in ``figure``."""
+        path = self._figures() / f"{name}.gif"
+        animation.save(path, writer=PillowWriter(fps=10), dpi=70)
+        _show(path, alt)
+
+    def _figures(self) -> Path:
+        folder = staging_dir(self.notebook) / "figures" / self.notebook
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def save(self) -> None:
+        """Write the metrics.
+
+        Raises:
+            ClaimFailed: a judged claim does not hold; the report then publishes nothing of this notebook.
+        """
+        save_metrics(self.notebook, self.values, self.claims, self.provenance | {"profile": self.profile})
+        failed = [claim for claim in self.claims.values() if claim.judged and not claim.holds]
+        if failed:
+            raise ClaimFailed(
+                "; ".join(f"{c.sentence} (measured {c.value:.6g}, bound {c.comparison} {c.bound:g})" for c in failed)
+            )
+
+
+def _without_rounding(svg: str) -> str:
+    """An SVG with coordinates of two decimals, and its hashed names, which hold more of them, by number.
+
+    A hundredth of a point is not seen, and more digits differ between processors.
+    """
+
+    def coarse(attribute: re.Match) -> str:
+        return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", attribute[0])
+
+    svg = re.sub(r'(?<= )(?:d|x|y|width|height|points)="[^"]*"|translate\([^)]*\)', coarse, svg)
+    names = dict.fromkeys(re.findall(r'id="((?:[a-z]|C\w+_)[0-9a-f]{10})"', svg))
+    numbered = {name: f"n{number}" for number, name in enumerate(names)}
+    return re.sub(r"\b(?:[a-z]|C\w+_)[0-9a-f]{10}\b", lambda name: numbered.get(name[0], name[0]), svg)
+
+
+def _show(path: Path, alt: str, **size) -> None:
+    """Display a picture with its description and its name, by which the site finds the vector version."""
+    display(Image(path.read_bytes(), format=path.suffix[1:], alt=alt, metadata={"figure": path.stem}, **size))
+
+
+def save_metrics(notebook: str, values: dict, claims: dict[str, Claim], provenance: dict) -> Path:
+    """Write ``metrics/<notebook>.json`` into the staging folder: sorted keys, six significant digits, rounding as 0."""
+    content = {
+        "values": _rounded(values),
+        "claims": [_rounded({"name": name, "holds": c.holds} | asdict(c)) for name, c in claims.items()],
+        "provenance": provenance | {"python": platform.python_version(), "packages": _versions()},
+    }
+    path = staging_dir(notebook) / "metrics" / f"{notebook}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+def save_grid(notebook: str, table: pd.DataFrame) -> Path:
+    """Write the comparison of all methods (see ``evaluate``) as ``metrics/grid.csv`` into the staging folder."""
+    path = staging_dir(notebook) / "metrics" / "grid.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(path, index=False)
+    return path
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _VERSIONED}
+
+
+def _rounded(data):
+    if isinstance(data, dict):
+        return {str(key): _rounded(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_rounded(value) for value in data]
+    if hasattr(data, "tolist"):
+        return _rounded(data.tolist())
+    if isinstance(data, float):
+        return float(f"{data:.6g}") if abs(data) >= ROUNDING or math.isnan(data) else 0.0
+    return data

@@ -1,0 +1,43 @@
+"""Tables that more than one notebook shows."""
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from harmonics_lib.evaluation import Score
+from harmonics_lib.report.findings import ROUNDING
+
+ORACLE = "known periods"
+
+
+def step_table(scores: Mapping[str, Score]) -> pd.DataFrame:
+    """Mean squared errors by step ahead, a column a method, then their mean and its 95 % interval."""
+    columns = {}
+    for name, score in scores.items():
+        steps = {f"step {step}": f"{error:.5f}" for step, error in enumerate(score.by_step, 1)}
+        low, high = score.interval()
+        columns[name] = steps | {"mean": f"{score.mse:.5f}", "95 % interval": f"{low:.5f} – {high:.5f}"}
+    return pd.DataFrame(columns)
+
+
+def grid_table(grid: pd.DataFrame, noise_levels: Sequence[float] = (0.0, 0.1)) -> str:
+    """Mean squared errors of every method as a Markdown table, the best of each column in bold.
+
+    Args:
+        grid: rows of ``load_grid`` for one range of steps and one kind of periods.
+    """
+    wide = grid[grid.noise_std.isin(noise_levels)].pivot(
+        index="method", columns=["noise_std", "components"], values="mse"
+    )
+    wide = wide.sort_index(axis=1).sort_values(wide.columns[-1])
+    best = wide.drop(index=ORACLE).min().clip(lower=ROUNDING)
+    names = [f"{count}, noise {noise:g}" if noise else f"{count}" for noise, count in wide.columns]
+    rows = [f"| components | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    for method, errors in wide.iterrows():
+        cells = [f"< {ROUNDING:g}" if error < ROUNDING else f"{error:.1e}" for error in errors]
+        marked = [
+            f"**{cell}**" if method != ORACLE and error <= low else cell
+            for cell, error, low in zip(cells, errors, best, strict=True)
+        ]
+        rows.append(f"| {method} | {' | '.join(marked)} |")
+    return "\n".join(rows)

@@ -1,0 +1,332 @@
+"""What a training run is, one value (``Run``), and what it leaves on disk (``RunDirectory``)."""
+
+import copy
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from harmonics_lib.networks import build
+from harmonics_lib.signals import HarmonicProcess
+
+PRECISIONS = ("float32", "bfloat16")
+DECAYS = ("cosine", "linear")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training on one distribution.
+
+    Args:
+        process: where signals come from.
+        steps: number of gradient steps.
+        lookback, horizon: samples that are seen, and predicted.
+        teacher_forcing: probability that a decoder reads the truth instead of its own prediction.
+    """
+
+    process: HarmonicProcess
+    steps: int
+    lookback: int = 100
+    horizon: int = 5
+    teacher_forcing: float = 0.0
+
+    def __post_init__(self):
+        if not all(type(n) is int and n >= 1 for n in (self.steps, self.lookback, self.horizon)):
+            raise ValueError(f"a stage needs whole steps, lookback and horizon of at least 1, got {self}")
+        if not 0 <= self.teacher_forcing <= 1:
+            raise ValueError(f"teacher_forcing is a probability, got {self.teacher_forcing}")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to descend: Adam, or Muon and Adam, with linear warm-up and one decay over all stages together.
+
+    Args:
+        seed: of the streams for data, initialisation and validation.
+        batch_size: signals a step.
+        learning_rate: peak rate of Adam (Kingma and Ba 2015).
+        muon_rate: peak rate of Muon (Jordan et al. 2024) for the weight matrices, Adam keeping the
+            vectors; 0 for Adam alone.
+        adam_epsilon: what Adam adds to the root of the mean squared gradient before dividing by it.
+        precision: ``"float32"``, or ``"bfloat16"`` for matrix products rounded to 8 bits
+            (autocast; weights, optimiser and loss stay in float32). Faster where the processor has
+            it, slower where that only emulates it (``make bench`` tells); refused where it is missing.
+        decay: ``"cosine"`` (Loshchilov and Hutter 2017) or ``"linear"``.
+        final_rate: where the decay ends, as a fraction of the peak.
+        warmup_steps: steps of linear rise from 0.
+        clip_norm: largest norm of the gradient.
+        report_every: steps between two rows of the history; each row also writes a checkpoint.
+        validation_size: signals of the fixed validation batch, drawn from the stage with the most
+            components (the last of these).
+    """
+
+    seed: int = 0
+    batch_size: int = 128
+    learning_rate: float = 0.002
+    muon_rate: float = 0.0
+    adam_epsilon: float = 1e-8
+    precision: str = "float32"
+    decay: str = "cosine"
+    final_rate: float = 0.01
+    warmup_steps: int = 100
+    clip_norm: float = 1.0
+    report_every: int = 100
+    validation_size: int = 1000
+
+    def __post_init__(self):
+        for name in ("batch_size", "report_every", "validation_size"):
+            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
+        # One spelling for numbers, so that equal configurations have equal fingerprints.
+        for name in ("learning_rate", "muon_rate", "adam_epsilon", "clip_norm", "final_rate"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        for name in ("learning_rate", "adam_epsilon", "clip_norm"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+        if not 0 <= self.muon_rate < math.inf:
+            raise ValueError(f"muon_rate must be 0 or positive and finite, got {self.muon_rate}")
+        for name, known in (("precision", PRECISIONS), ("decay", DECAYS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if not 0 <= self.final_rate <= 1 or self.warmup_steps < 0:
+            raise ValueError(
+                f"expected final_rate in [0, 1] and warmup_steps >= 0, got {self.final_rate} and {self.warmup_steps}"
+            )
+
+    def rate(self, peak: float, step: int, total: int) -> float:
+        """Learning rate of gradient step ``step`` (from 0) of ``total``, on a schedule with this peak."""
+        if step < self.warmup_steps:
+            return peak * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(1, total - self.warmup_steps)
+        left = 1 - progress if self.decay == "linear" else (1 + math.cos(math.pi * progress)) / 2
+        return peak * (self.final_rate + (1 - self.final_rate) * left)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network and all that its training depends on.
+
+    Attributes:
+        network: has ``settings`` (the arguments it was built with) and ``loss(batch)``; ``train``
+            draws its weights from ``config.seed``.
+        stages: the curriculum, one ``Stage`` after the other.
+        config: how to descend.
+
+    Raises:
+        ValueError: no stage, or a stage that the network cannot be trained on.
+    """
+
+    network: nn.Module
+    stages: tuple[Stage, ...]
+    config: TrainingConfig
+
+    def __post_init__(self):
+        if not self.stages:
+            raise ValueError("expected at least one stage, got none")
+        fixed = getattr(self.network, "lookback", None)
+        for stage in self.stages:
+            if fixed not in (None, stage.lookback):
+                raise ValueError(f"expected stages with the network's lookback of {fixed}, got {stage.lookback}")
+
+    @cached_property
+    def description(self) -> dict:
+        """The run as plain data, with its fingerprint: what ``config.json`` holds."""
+        description = {
+            "network": {"class": type(self.network).__name__, "settings": self.network.settings},
+            "stages": [asdict(stage) for stage in self.stages],
+            "training": asdict(self.config),
+        }
+        return json.loads(json.dumps(description)) | {"fingerprint": fingerprint_of(description)}
+
+    @property
+    def fingerprint(self) -> str:
+        """The name of the run: equal runs have equal ones."""
+        return self.description["fingerprint"]
+
+    @property
+    def steps(self) -> int:
+        """Gradient steps of all stages."""
+        return sum(stage.steps for stage in self.stages)
+
+    @classmethod
+    def rebuild(cls, description: dict) -> "Run":
+        """The run that ``description`` describes.
+
+        Raises:
+            ValueError: a run of a notebook's own network.
+        """
+        network = build(description["network"])
+        stages = [stage | {"process": HarmonicProcess(**stage["process"])} for stage in description["stages"]]
+        return cls(network, tuple(Stage(**stage) for stage in stages), TrainingConfig(**description["training"]))
+
+    def with_seed(self, seed: int) -> "Run":
+        """The same run from another seed, with a network of its own."""
+        return Run(copy.deepcopy(self.network), self.stages, replace(self.config, seed=seed))
+
+
+def fingerprint_of(description: dict) -> str:
+    """Twelve hexadecimal digits that name plain data, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def seeded(name: str, run: Run, seeds: int) -> dict[str, Run]:
+    """A run from the seeds 0, 1, …: ``name``, ``name_seed1``, …, each with a network of its own."""
+    return {f"{name}_seed{seed}" if seed else name: run.with_seed(seed) for seed in range(seeds)}
+
+
+class RunError(RuntimeError):
+    """A run directory that cannot be used as it is; the message says why and what to do."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` to ``path`` by way of a temporary name: there is never half a file.
+
+    Raises:
+        RunError: the disk is full or not writable; what stood at ``path`` is untouched.
+    """
+    temporary = path.with_name(path.name + ".part")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"could not write {path.name} ({error.strerror}); the previous one is intact") from error
+
+
+class RunDirectory:
+    """``config.json``, ``history.csv``, ``checkpoint.pt`` while running, ``weights.safetensors`` at the end.
+
+    Args:
+        path: the directory; made when missing.
+        config: what the run is, as plain JSON data with a ``"fingerprint"``.
+
+    Raises:
+        RunError: the directory belongs to a run of another configuration.
+    """
+
+    def __init__(self, path: Path | str, config: dict):
+        self.path, self.config = Path(path), config
+        self.path.mkdir(parents=True, exist_ok=True)
+        stored = read_config(self.path)
+        if stored is None:
+            write_atomically(self.path / "config.json", (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
+        elif stored.get("fingerprint") != config["fingerprint"]:
+            raise RunError(
+                f"{self.path} holds run {stored.get('fingerprint')}, expected {config['fingerprint']}: "
+                "the configuration differs; use another directory or delete this one"
+            )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return (self.path / "weights.safetensors").exists()
+
+    def save_checkpoint(self, state: dict) -> None:
+        """Replace the checkpoint by ``state`` (tensors and plain Python data), atomically."""
+        buffer = io.BytesIO()
+        torch.save({"fingerprint": self.config["fingerprint"], **state}, buffer)
+        write_atomically(self.path / "checkpoint.pt", buffer.getvalue())
+
+    def load_checkpoint(self) -> dict | None:
+        """The latest checkpoint, or None when there is none; loading runs no code from the file.
+
+        Raises:
+            RunError: the file is truncated, is no checkpoint, or is one of another configuration.
+        """
+        path = self.path / "checkpoint.pt"
+        if not path.exists():
+            return None
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            fingerprint = state["fingerprint"]
+        except Exception as error:
+            raise RunError(
+                f"{path} is truncated or not a checkpoint ({type(error).__name__}); delete it to start the run anew"
+            ) from error
+        if fingerprint != self.config["fingerprint"]:
+            raise RunError(
+                f"{path} belongs to run {fingerprint}, expected {self.config['fingerprint']}; "
+                "delete it to start the run anew"
+            )
+        return state
+
+    def append_history(self, row: dict) -> None:
+        """Add one row of numbers to ``history.csv``; the first row names the columns.
+
+        Raises:
+            RunError: the disk is full or not writable.
+        """
+        path = self.path / "history.csv"
+        new = not path.exists()
+        try:
+            with open(path, "a", newline="") as file:
+                writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+        except OSError as error:
+            raise RunError(f"could not write {path.name} ({error.strerror}); the last checkpoint is intact") from error
+
+    def rewind_history(self, step: int) -> None:
+        """Drop the rows after ``step``, and a half-written last one: they will be written again."""
+        path = self.path / "history.csv"
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        kept = [line for line in lines[1:] if line.endswith("\n") and int(line.split(",")[0]) <= step]
+        if kept:
+            write_atomically(path, "".join([lines[0], *kept]).encode())
+        else:
+            path.unlink(missing_ok=True)
+
+    def finish(self, weights: dict[str, torch.Tensor]) -> None:
+        """Store the final weights; the checkpoint has done its work and goes."""
+        content = save({name: tensor.cpu().contiguous() for name, tensor in weights.items()})
+        write_atomically(self.path / "weights.safetensors", content)
+        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def read_config(path: Path) -> dict | None:
+    """The configuration in a run directory, or None where there is none.
+
+    Raises:
+        RunError: the file is no JSON.
+    """
+    try:
+        return json.loads((path / "config.json").read_text())
+    except FileNotFoundError:
+        return None
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path / 'config.json'} is not valid JSON ({error}); delete the directory") from error
+
+
+def read_history(path: Path) -> dict[str, list[float]]:
+    """The columns of ``history.csv`` in a run directory."""
+    with open(path / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [float(row[name]) for row in rows] for name in rows[0]}
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The final weights in a run directory.
+
+    Raises:
+        RunError: there are none, or the file is truncated or foreign.
+    """
+    try:
+        return load_file(path / "weights.safetensors")
+    except FileNotFoundError as error:
+        raise RunError(f"{path} holds no finished run") from error
+    except SafetensorError as error:
+        raise RunError(f"{path / 'weights.safetensors'} is truncated or foreign ({error})") from error

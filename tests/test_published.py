@@ -1,0 +1,151 @@
+"""Published networks are loaded, not trained; what is not published is trained; names lead to forecasters."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from harmonics_lib import (
+    HarmonicProcess,
+    Run,
+    SmallLSTM,
+    Stage,
+    TrainingConfig,
+    load_forecaster,
+    network_forecaster,
+    published,
+    seeded,
+    trained_networks,
+)
+from harmonics_lib.published import build_dir, results_dir, retrain_dir, retraining, staging_dir, train_again
+from harmonics_lib.runs import read_weights
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMONICS_BUILD", str(tmp_path / "build"))
+    monkeypatch.setenv("HARMONICS_RESULTS", str(tmp_path / "results"))
+    return tmp_path
+
+
+STAGES, CONFIG = (Stage(HarmonicProcess(), 4),), TrainingConfig(batch_size=4, report_every=2, validation_size=4)
+
+
+def trained(network, name="tiny"):
+    return trained_networks({name: Run(network, STAGES, CONFIG)}, "99_test")[name].folder
+
+
+def publish(build):
+    (build / "results").mkdir()
+    for folder in staging_dir("99_test").iterdir():
+        folder.rename(build / "results" / folder.name)
+
+
+def test_a_published_configuration_is_loaded_and_another_trained(build, monkeypatch):
+    first = SmallLSTM(4)
+    trained(first)
+    publish(build)
+    again = SmallLSTM(4)
+    assert trained(again) == results_dir() / "runs" / "tiny"
+    assert torch.equal(first.head.weight, again.head.weight)
+    assert trained(SmallLSTM(5)).is_relative_to(staging_dir("99_test"))
+
+
+def zeroed(path):
+    """Weights that no training ends with."""
+    weights = {name: torch.zeros_like(tensor) for name, tensor in read_weights(path).items()}
+    save_file(weights, path / "weights.safetensors")
+
+
+def test_retraining_takes_nothing_that_stands_but_what_it_had_itself_finished(build, monkeypatch):
+    first = SmallLSTM(4)
+    trained(first)
+    (run,) = (build / "build" / "runs").iterdir()
+    zeroed(run)
+    monkeypatch.setenv("HARMONICS_RETRAIN", "1")
+    again = SmallLSTM(4)
+    trained(again)
+    assert torch.equal(first.head.weight, again.head.weight)
+    (run,) = retrain_dir("99_test").iterdir()
+    zeroed(run)
+    third = SmallLSTM(4)
+    trained(third)  # after a later cell of the notebook failed: not trained a second time
+    assert not third.head.weight.any()
+
+
+def test_training_a_published_network_again_replaces_it(build):
+    first = SmallLSTM(4)
+    trained(first)
+    publish(build)
+    folder = results_dir() / "runs" / "tiny"
+    zeroed(folder)
+    train_again("tiny")
+    assert torch.equal(read_weights(folder)["head.weight"], first.head.weight)
+    with pytest.raises(ValueError, match=r"published network \(small_lstm, .*\), got 'huge'"):
+        train_again("huge")
+
+
+def test_published_networks_are_forecasters_by_name(build):
+    lookback = torch.randn(2, 30, generator=torch.Generator().manual_seed(0))
+    for name, folder in (("small_lstm", "models"), ("tiny", "runs")):  # offered to all, kept for a comparison
+        network = SmallLSTM(4)
+        assert trained(network, name) == staging_dir("99_test") / folder / name
+        assert not publish(build) and (results_dir() / folder / name).exists()
+        assert torch.equal(load_forecaster(name)(lookback, 3), network_forecaster(network)(lookback, 3))
+        shutil.rmtree(results_dir())
+
+
+def test_an_unknown_name_is_answered_with_the_networks_that_are_meant_for_use():
+    offered = "small_lstm, seq2seq_gru, curriculum_gru, curriculum_gru_2_99"
+    with pytest.raises(ValueError, match=rf"published network \({offered}\), got 'huge'"):
+        load_forecaster("huge")
+
+
+def test_a_network_that_a_notebook_defines_is_no_forecaster_by_name(build):
+    folder = build / "results" / "runs" / "waves"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"network": {"class": "StackedLSTM", "settings": {}}}')
+    with pytest.raises(ValueError, match=r"one of the networks SmallLSTM.*got StackedLSTM"):
+        load_forecaster("waves")
+    with pytest.raises(ValueError, match="got StackedLSTM"):
+        train_again("waves")
+
+
+def test_trainings_at_a_time_are_those_one_by_one(build):
+    """Each seed in a process of its own; the networks come back trained."""
+    one, two = (seeded(name, Run(SmallLSTM(4), STAGES, CONFIG), 2) for name in ("one", "two"))
+    alone, together = trained_networks(one, "99_test"), trained_networks(two, "99_test", processes=2)
+    for first, second in zip(alone.values(), together.values(), strict=True):
+        assert first.fingerprint == second.fingerprint and first.history == second.history
+        assert torch.equal(first.network.head.weight, second.network.head.weight)
+
+
+@pytest.mark.parametrize("value, on", [("", False), ("0", False), ("1", True)])
+def test_a_switch_is_on_or_off(monkeypatch, value, on):
+    monkeypatch.setenv("HARMONICS_RETRAIN", value)
+    assert retraining() is on
+
+
+def test_settings_that_mean_nothing_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("HARMONICS_RETRAIN", "yes")
+    with pytest.raises(ValueError, match="HARMONICS_RETRAIN must be 1 or 0, got 'yes'"):
+        retraining()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HARMONICS_BUILD", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match="HARMONICS_BUILD must name a folder, got the file"):
+        build_dir()
+
+
+def test_the_settings_are_read_in_one_place_and_documented_there():
+    used = {
+        (path.name, name)
+        for path in Path(published.__file__).parent.rglob("*.py")
+        for name in re.findall(r"HARMONICS_\w+", path.read_text())
+    }
+    readers = {file for file, name in used}
+    setting = {"runner.py", "__main__.py", "prose.py"}  # for the kernels, and for Colab
+    assert readers <= {"published.py"} | setting
+    assert {name for _, name in used} == set(re.findall(r"``(HARMONICS_\w+)``", published.__doc__))

@@ -1,0 +1,31 @@
+"""Tables that the notebooks and the README show."""
+
+import numpy as np
+import pandas as pd
+
+from harmonics_lib.evaluation import Score
+from harmonics_lib.report.tables import ORACLE, grid_table, step_table
+
+
+def test_the_grid_table_marks_the_best_of_each_column_and_never_the_oracle():
+    rows = [(ORACLE, 0.0, 1e-20), ("a", 0.0, 3e-13), ("b", 0.0, 2e-14), ("c", 0.0, 0.5)]
+    rows += [(ORACLE, 0.1, 0.01), ("a", 0.1, 0.3), ("b", 0.1, 0.2), ("c", 0.1, 0.4)]
+    grid = pd.DataFrame(rows, columns=["method", "noise_std", "mse"]).assign(components=5)
+    assert grid_table(grid).splitlines() == [
+        "| components | 5 | 5, noise 0.1 |",
+        "|---|---|---|",
+        "| known periods | < 1e-12 | 1.0e-02 |",
+        "| b | **< 1e-12** | **2.0e-01** |",
+        "| a | **< 1e-12** | 3.0e-01 |",
+        "| c | 5.0e-01 | 4.0e-01 |",
+    ]
+
+
+def test_the_table_by_step_ends_with_the_mean_and_its_interval():
+    score = Score(np.array([[0.1, 0.3], [0.1, 0.3]]), np.ones(2), 0)
+    assert step_table({"mine": score})["mine"].to_dict() == {
+        "step 1": "0.10000",
+        "step 2": "0.30000",
+        "mean": "0.20000",
+        "95 % interval": "0.20000 – 0.20000",
+    }
