@@ -1,6 +1,6 @@
 """Builds the site from the published notebooks: sources for Sphinx, which then makes the pages.
 
-Figures become vectors with their descriptions, code that only draws or checks is folded away,
+Figures become vectors with their descriptions, the code of cells tagged hide-input is folded away,
 numbers lose the markers by which they are filled in, the badge, a remote picture, becomes a link,
 and the overview becomes the first page.
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 import nbformat
 from sphinx.cmd.build import build_main
 
-from harmonics_lib.prose import OVERVIEW
-from harmonics_lib.results import build_dir, results_dir
+from harmonics_lib.published import build_dir, results_dir
+from harmonics_lib.report.prose import OVERVIEW
 
 MOST_SVG_BYTES = 400_000  # a figure with more is shown as PNG
 
@@ -50,9 +50,7 @@ def _markdown(cell) -> None:
 
 
 def _code(cell, notebook: str) -> None:
-    """Fold away what draws and checks; give every figure its description, and its SVG unless that is very large."""
-    if "findings." in cell.source or cell.source.startswith(("import ", "from ")):
-        cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+    """Give every figure its description, and its SVG unless that is very large; tags stay, hide-input folds code."""
     for output in cell.get("outputs", []):
         for kind in ("image/png", "image/gif"):
             about = output.get("metadata", {}).get(kind, {})

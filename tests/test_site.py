@@ -1,4 +1,4 @@
-"""The site: built anew, served on loopback, and every page opened in headless Chromium."""
+"""The site: built anew, served on loopback, and every page opened once in headless Chromium."""
 
 import functools
 import http.server
@@ -6,14 +6,20 @@ import shutil
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from pathlib import Path
 from urllib.parse import urldefrag
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["index", *sorted(path.stem for path in (ROOT / "results" / "notebooks").glob("*.ipynb"))[1:]]
+NOTEBOOKS = sorted((ROOT / "results" / "notebooks").glob("*.ipynb"))
+PAGES = ["index", *(path.stem for path in NOTEBOOKS[1:])]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+WIDE, PHONE = 1200, 390  # pixels
+HANGS = 180_000  # milliseconds after which nothing comes any more
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the site's tests need playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
@@ -34,16 +40,19 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
+    """One context for all pages, so that what they share is fetched once."""
     options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     with playwright.sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield chromium
+        context = chromium.new_context()
+        context.set_default_timeout(HANGS)
+        yield context
         chromium.close()
 
 
-def opened(browser, address, **options):
-    """A page after its formulas are set, and all that went wrong or left the site on the way."""
-    page, wrong = browser.new_page(**options), []
+def opened(browser, address):
+    """A page, still loading, and the list of all that goes wrong or leaves the site."""
+    page, wrong = browser.new_page(), []
     home = "/".join(address.split("/")[:3])
     page.on(
         "request", lambda request: request.url.startswith((home, "data:")) or wrong.append(f"leaves: {request.url}")
@@ -52,21 +61,70 @@ def opened(browser, address, **options):
     page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
     page.on("console", lambda message: message.type != "error" or wrong.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
-    page.goto(address, wait_until="networkidle")
-    page.evaluate("window.MathJax && MathJax.startup.promise")
+    page.goto(address)
     return page, wrong
 
 
-def serious_findings(page):
+def shown(page, width=WIDE, scheme="light"):
+    """Show it so, end what moves, and wait until the page says that all has its size at this width."""
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(
+        """([width, scheme]) => {
+            document.getAnimations().forEach(moving => moving.finish());
+            return document.documentElement.dataset.settled == width && !document.getAnimations().length
+                && matchMedia(`(prefers-color-scheme: ${scheme})`).matches;
+        }""",
+        arg=[width, scheme],
+    )
+
+
+def serious_findings(page, where=None, **options):
     """What axe finds, of serious or critical impact: rule -> first place."""
-    violations = axe.Axe().run(page).response["violations"]
-    return {v["id"]: v["nodes"][0]["html"] for v in violations if v["impact"] in ("serious", "critical")}
+    results = axe.Axe().run(page, where, options={"resultTypes": ["violations"], **options}).response
+    return {v["id"]: v["nodes"][0]["html"] for v in results["violations"] if v["impact"] in ("serious", "critical")}
 
 
-@pytest.mark.parametrize("name", PAGES)
+def one_of_each_look(page):
+    """Where axe may judge colours: the first of all texts that have the same colours, font and backgrounds."""
+    page.evaluate("""() => {
+        const looks = new Set(), style = getComputedStyle;
+        const ground = box => box ? style(box).background + style(box).opacity + ground(box.parentElement) : "";
+        for (const box of document.querySelectorAll("body *")) {
+            const writes = [...box.childNodes].some(node => node.nodeType == Node.TEXT_NODE && node.data.trim());
+            if (!box.checkVisibility() || !(writes || box.matches("input"))) continue;
+            const {color, font, textDecoration} = style(box);
+            const look = [color, font, textDecoration, style(box.parentElement).color, ground(box)].join();
+            box.toggleAttribute("data-look", !looks.has(look));
+            looks.add(look);
+        }
+    }""")
+    return {"include": [["[data-look]"]]}
+
+
+@functools.cache
+def fetched(address):
+    """What lies at an address, or None."""
+    try:
+        with urllib.request.urlopen(address) as response:
+            return response.read()
+    except urllib.error.HTTPError:
+        return None
+
+
+@pytest.fixture(scope="module", params=zip(PAGES, NOTEBOOKS, strict=True), ids=PAGES)
+def visit(request, site, browser):
+    """A page, opened once for all its tests, what went wrong on it, and the notebook it was made from."""
+    name, notebook = request.param
+    page, wrong = opened(browser, f"{site}/{name}.html")
+    yield page, wrong, nbformat.read(notebook, as_version=4)
+    page.close()
+
+
 class TestPage:
-    def test_opens_without_an_error_or_a_request_elsewhere_and_is_accessible(self, site, browser, name):
-        page, wrong = opened(browser, f"{site}/{name}.html")
+    def test_opens_without_an_error_or_a_request_elsewhere_and_is_accessible(self, visit):
+        page, wrong, _ = visit
+        shown(page)
         assert wrong == []
         assert page.locator(".math mjx-container").count() == page.locator(".math").count()
         assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
@@ -75,43 +133,83 @@ class TestPage:
             assert len(figure.get_attribute("alt") or "") >= 50
             assert figure.evaluate("image => image.naturalWidth") > 0
         assert serious_findings(page) == {}
-        page.close()
 
-    def test_is_accessible_in_the_dark(self, site, browser, name):
-        page, _ = opened(browser, f"{site}/{name}.html", color_scheme="dark")
-        assert serious_findings(page) == {}
-        page.close()
+    def test_is_accessible_in_the_dark(self, visit):
+        page, *_ = visit
+        shown(page, scheme="dark")
+        colours = ["color-contrast", "link-in-text-block"]  # what else axe judges is the same in the dark
+        assert serious_findings(page, one_of_each_look(page), runOnly=colours) == {}
 
-    def test_fits_a_phone(self, site, browser, name):
-        page, _ = opened(browser, f"{site}/{name}.html", viewport={"width": 390, "height": 844})
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
-        page.close()
+    def test_fits_a_phone(self, visit):
+        page, wrong, _ = visit
+        shown(page, PHONE)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+        assert serious_findings(page, runOnly=["scrollable-region-focusable"]) == {}
+        assert wrong == []
 
+    def test_code_that_unfolds_or_narrows_later_scrolls_by_keyboard(self, visit):
+        page, *_ = visit
+        shown(page)
+        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = true)")
+        page.eval_on_selector_all(".cell_input", "all => all.forEach(cell => cell.style.width = '9rem')")
+        page.wait_for_function(
+            """[...document.querySelectorAll(".cell_input pre")].every(
+                code => code.clientWidth && (code.tabIndex == 0) == (code.scrollWidth > code.clientWidth))"""
+        )
+        code = page.locator(".cell_input pre[tabindex='0']").first.element_handle()
+        code.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("code => code.scrollLeft > 0", arg=code)
+        page.eval_on_selector_all(".cell_input", "all => all.forEach(cell => cell.style.width = '')")
+        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = false)")
 
-def test_every_internal_link_resolves(site, browser):
-    page, anchors, links = browser.new_page(), {}, set()
-    for name in PAGES:
-        page.goto(f"{site}/{name}.html")
-        links |= {
-            href
-            for href in page.eval_on_selector_all("a[href]", "all => all.map(a => a.href)")
-            if href.startswith(site)
-        }
-        anchors[f"{site}/{name}.html"] = set(page.eval_on_selector_all("[id]", "all => all.map(e => e.id)"))
-    for link in sorted(links):
-        address, anchor = urldefrag(link)
-        assert page.request.get(address).ok, f"{link} leads nowhere"
-        assert not anchor or address not in anchors or anchor in anchors[address], f"{link} has no such place"
+    def test_lines_of_88_characters_fit_folded_or_not(self, visit):
+        page, *_ = visit
+        shown(page)
+        cut = page.evaluate("""() => {
+            const folds = document.querySelectorAll("details"), cut = [];
+            folds.forEach(fold => fold.open = true);
+            for (const code of document.querySelectorAll(".cell_input pre")) {
+                const full = code.parentNode.appendChild(code.cloneNode());
+                full.textContent = "x".repeat(88);
+                const short = code.textContent.split("\\n").every(line => line.length <= 88);
+                for (const box of short ? [full, code] : [full])
+                    if (box.scrollWidth > box.clientWidth) cut.push(code.textContent);
+                full.remove();
+            }
+            folds.forEach(fold => fold.open = false);
+            return cut;
+        }""")
+        assert cut == []
+
+    def test_folds_the_code_that_is_tagged_and_no_other(self, visit):
+        page, _, notebook = visit
+        tags = [{"hide-input", "remove-cell"} & set(cell.metadata.get("tags", [])) for cell in notebook.cells]
+        tagged = [cell.source for cell, has in zip(notebook.cells, tags, strict=True) if has == {"hide-input"}]
+        folded = page.locator("details .cell_input pre").all_text_contents()
+        assert [code.strip() for code in folded] == [code.strip() for code in tagged]
+
+    def test_every_internal_link_resolves(self, visit, site):
+        page, *_ = visit
+        for link in set(page.eval_on_selector_all("a[href]", "all => all.map(a => a.href)")):
+            address, anchor = urldefrag(link)
+            if address.startswith(site):
+                assert fetched(address), f"{link} leads nowhere"
+                assert not anchor or f'id="{anchor}"'.encode() in fetched(address), f"{link} has no such place"
+
+    def test_leads_to_the_next_page_and_back(self, visit):
+        page, *_ = visit
+        name = Path(page.url).stem
+        at = PAGES.index(name)
+        around = page.eval_on_selector_all(".related-pages a", "all => all.map(a => a.getAttribute('href'))")
+        assert sorted(around) == sorted(f"{other}.html" for other in PAGES[max(at - 1, 0) : at + 2] if other != name)
 
 
 def test_search_finds_a_page(site, browser):
     page, wrong = opened(browser, f"{site}/search.html?q=leakage")
-    page.wait_for_selector("#search-results li a")
+    shown(page)
+    page.wait_for_function("""/finished/.test(document.querySelector(".search-summary")?.textContent)
+        && [...document.querySelectorAll("#search-results li")].every(found => found.children.length > 1)""")
     assert any("02_spectral" in a.get_attribute("href") for a in page.locator("#search-results li a").all())
     assert wrong == []
-
-
-def test_pages_lead_to_the_next_and_back(site, browser):
-    page, _ = opened(browser, f"{site}/{PAGES[1]}.html")
-    assert page.locator("a.next-page").get_attribute("href") == f"{PAGES[2]}.html"
-    assert page.locator("a.prev-page").get_attribute("href") == "index.html"
+    page.close()

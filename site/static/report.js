@@ -1,9 +1,21 @@
-// Whatever scrolls sideways can be reached, and scrolled, by keyboard.
+// Whatever scrolls sideways can be reached, and scrolled, by keyboard, whenever it comes to do so.
+const SCROLLING = "pre, .cell_output, .table-wrapper, div.math, .cell_output div";
+
 function reach() {
-  for (const box of document.querySelectorAll("pre, .cell_output, .table-wrapper, div.math, .cell_output div")) {
-    if (box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== "visible") box.tabIndex = 0;
+  for (const box of document.querySelectorAll(SCROLLING)) {
+    const scrolls = box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== "visible";
+    if (scrolls) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
   }
+  document.documentElement.dataset.settled = innerWidth; // at this width everything has its size
 }
 
-addEventListener("load", reach);
-addEventListener("resize", reach);
+addEventListener("load", async () => {
+  await window.MathJax?.startup?.promise;
+  await document.fonts.ready; // those of the formulas, too: they are asked for once the formulas are set
+  const watch = new ResizeObserver(reach); // a cell unfolds, a box becomes narrower
+  document.querySelectorAll(SCROLLING).forEach((box) => watch.observe(box));
+  document.fonts.addEventListener("loadingdone", reach);
+  addEventListener("resize", reach);
+  reach();
+});
