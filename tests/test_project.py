@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import distributions
 from itertools import chain
 from pathlib import Path
@@ -17,7 +18,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from harmonics_lib import load_metrics
+from harmonics_lib import Grid, evaluation, load_metrics
 from harmonics_lib.published import NETWORKS
 from harmonics_lib.report import prose
 from harmonics_lib.report.prose import tomllib
@@ -204,7 +205,10 @@ class TestNotebook:
         assert [c.source for c in executed] == [c.source for c in cells], "run make report"
 
 
-def test_the_readmes_examples_run(capsys):
+def test_the_readmes_examples_run(capsys, monkeypatch):
+    """… on a grid of four cells of 20 signals: that of the example takes a minute."""
+    small = partial(Grid, components=(1, 10), noise_std=(0.0, 0.1), integer_periods=(True,), size=20)
+    monkeypatch.setattr(evaluation, "Grid", small)
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(examples) == 4
     for example in examples:
