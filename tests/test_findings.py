@@ -68,12 +68,39 @@ def test_metrics_have_sorted_keys_and_sensible_digits(build):
 
 def test_a_figure_is_saved_and_shown_with_its_description(build, monkeypatch):
     shown = []
-    monkeypatch.setattr("harmonics_lib.report.findings.display", shown.append)
+    monkeypatch.setattr("harmonics_lib.report.findings.display", lambda data, **options: shown.append((data, options)))
     figure = plt.figure(figsize=(7, 3))
     Findings("99_test").figure(figure, "line", "A line that rises.")
     folder = staging_dir("99_test") / "figures" / "99_test"
     assert (folder / "line.svg").exists()
-    data, about = shown[0]._repr_png_()
-    assert base64.b64decode(data) == (folder / "line.png").read_bytes()
-    assert about == {"alt": "A line that rises.", "figure": "line", "width": 700}
+    ((data, options),) = shown
+    assert base64.b64decode(data["image/png"]) == (folder / "line.png").read_bytes()
+    assert options["metadata"] == {"image/png": {"alt": "A line that rises.", "figure": "line", "width": 700}}
     assert plt.get_fignums() == []
+
+
+def test_rounding_is_neither_stored_nor_spelt_out(build):
+    findings = Findings("99_test")
+    findings.value("nothing", 3e-17)
+    findings.claim("exact", "It is exact", 2e-29, "<=", 1e-12)
+    findings.claim("count", "None fails", 0, "<=", 0)
+    findings.save()
+    stored = json.loads((staging_dir("99_test") / "metrics" / "99_test.json").read_text())
+    assert stored["values"] == {"count": 0.0, "exact": 0.0, "nothing": 0.0}
+    assert findings.table()["measured"].tolist() == ["below 1e-12", "0"]
+    exact = next(claim for claim in stored["claims"] if claim["name"] == "exact")
+    assert Claim(*(exact[name] for name in ("sentence", "value", "comparison", "bound"))).measured == "below 1e-12"
+
+
+def test_vector_figures_are_the_same_where_only_rounding_differs(build):
+    """Curves, bands and stems of values that differ in the twelfth digit: what another processor computes."""
+    drawn = []
+    for shift in (0.0, 1e-12):
+        figure, ax = plt.subplots()
+        x = torch.linspace(0, 1, 50, dtype=torch.float64) * (1 + shift)
+        ax.plot(x, x.sin(), "o-")
+        ax.fill_between(x, x.sin(), x.cos())
+        ax.stem(x[:5], x[:5])
+        Findings("99_test").figure(figure, "line", "A line.")
+        drawn.append((staging_dir("99_test") / "figures" / "99_test" / "line.svg").read_bytes())
+    assert drawn[0] == drawn[1]

@@ -6,13 +6,14 @@ import math
 import operator
 import platform
 import re
+from base64 import b64encode
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import Image, display
+from IPython.display import display
 from matplotlib.animation import Animation, PillowWriter
 from matplotlib.figure import Figure
 
@@ -169,7 +170,9 @@ def _without_rounding(svg: str) -> str:
 
 def _show(path: Path, alt: str, **size) -> None:
     """Display a picture with its description and its name, by which the site finds the vector version."""
-    display(Image(path.read_bytes(), format=path.suffix[1:], alt=alt, metadata={"figure": path.stem}, **size))
+    kind, about = f"image/{path.suffix[1:]}", {"alt": alt, "figure": path.stem} | size
+    data = {kind: b64encode(path.read_bytes()).decode(), "text/plain": alt}
+    display(data, metadata={kind: about}, raw=True)  # and not an Image, which has no alt in Colab's IPython
 
 
 def save_metrics(notebook: str, values: dict, claims: dict[str, Claim], provenance: dict) -> Path:
