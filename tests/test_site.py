@@ -51,7 +51,7 @@ def browser():
 
 
 def opened(browser, address):
-    """A page, still loading, and the list of all that goes wrong or leaves the site."""
+    """A page that has just begun to load, and the list of all that goes wrong or leaves the site."""
     page, wrong = browser.new_page(), []
     home = "/".join(address.split("/")[:3])
     page.on(
@@ -61,7 +61,7 @@ def opened(browser, address):
     page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
     page.on("console", lambda message: message.type != "error" or wrong.append(f"console: {message.text}"))
     page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
-    page.goto(address)
+    page.goto(address, wait_until="commit")
     return page, wrong
 
 
@@ -72,7 +72,7 @@ def shown(page, width=WIDE, scheme="light"):
     page.wait_for_function(
         """([width, scheme]) => {
             document.getAnimations().forEach(moving => moving.finish());
-            return document.documentElement.dataset.settled == width && !document.getAnimations().length
+            return document.documentElement?.dataset.settled == width && !document.getAnimations().length
                 && matchMedia(`(prefers-color-scheme: ${scheme})`).matches;
         }""",
         arg=[width, scheme],
