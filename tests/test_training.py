@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -22,17 +21,25 @@ from harmonics_lib.training import TrainingDiverged, supports_bfloat16
 
 CONFIG = TrainingConfig(batch_size=8, report_every=5, warmup_steps=4, validation_size=16)
 STAGES = (Stage(HarmonicProcess((1, 3)), 12), Stage(HarmonicProcess((3, 6), noise_std=0.1), 18, horizon=7))
-LONG = (replace(STAGES[0], steps=400),)  # so long that no kill comes too late
 HALF = replace(CONFIG, precision="bfloat16")
 needs_bfloat16 = pytest.mark.skipif(
     not supports_bfloat16(Run(SmallLSTM(16), STAGES, HALF)), reason="this processor has no LSTM in bfloat16"
 )
 
 SCRIPT = """
-import sys
+import os, signal, sys
 sys.path.insert(0, {folder!r})
-from test_training import CONFIG, LONG, Run, SmallLSTM, train
-train(Run(SmallLSTM(16), LONG, CONFIG), sys.argv[1])
+from test_training import *
+name, last = sys.argv[2], int(sys.argv[3])
+owner = {{"loss": SmallLSTM, "append_history": RunDirectory, "fsync": os, "replace": os}}[name]
+original, calls = getattr(owner, name), []
+def deadly(*arguments, **options):
+    calls.append(1)
+    if len(calls) == last:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments, **options)
+setattr(owner, name, deadly)
+train(Run(SmallLSTM(16), STAGES, CONFIG), sys.argv[1])
 """
 
 
@@ -44,28 +51,16 @@ def files(folder):
     return (folder / "history.csv").read_bytes(), (folder / "weights.safetensors").read_bytes()
 
 
-def test_killed_at_any_step_and_started_again_ends_bit_identical(tmp_path):
-    """kill -9, three times, at whatever step it happens to be; then compare with a run left alone."""
-    expected = files(run(tmp_path / "alone", LONG))
-    killed, kills = tmp_path / "killed", 0
-    command = [sys.executable, "-c", SCRIPT.format(folder=os.path.dirname(__file__)), str(killed)]
-    while kills < 3:
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        before = _rows(killed)
-        while process.poll() is None and _rows(killed) == before:
-            time.sleep(0.001)
-        time.sleep(0.002 * kills)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        kills += 1
-    assert files(run(killed, LONG)) == expected
-
-
-def _rows(folder):
-    try:
-        return (folder / "history.csv").read_text().count("\n")
-    except FileNotFoundError:
-        return 0
+def test_killed_at_any_moment_and_started_again_ends_bit_identical(tmp_path):
+    """kill -9 in a step, before a row, within a file and before it gets its name; then as a run left alone."""
+    expected = files(run(tmp_path / "alone"))
+    killed = tmp_path / "killed"
+    for moment in (("loss", "9"), ("append_history", "2"), ("fsync", "2"), ("replace", "1")):
+        script = SCRIPT.format(folder=os.path.dirname(__file__))
+        command = [sys.executable, "-c", script, str(killed), *moment]
+        assert subprocess.run(command, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    assert not (killed / "weights.safetensors").exists()
+    assert files(run(killed)) == expected
 
 
 @contextmanager
