@@ -14,6 +14,7 @@ from harmonics_lib.evaluation import (
 from harmonics_lib.forecasting import UnstableForecast, network_forecaster, window_forecaster
 from harmonics_lib.linear_prediction import burg, linear_prediction, matrix_pencil, tufts_kumaresan
 from harmonics_lib.networks import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
+from harmonics_lib.nonlinear import nonlinear_least_squares
 from harmonics_lib.published import load_benchmark, load_forecaster, load_grid, load_metrics, trained_networks
 from harmonics_lib.runs import Run, Stage, TrainingConfig, seeded
 from harmonics_lib.signals import HarmonicProcess, SignalBatch, random_stream
@@ -49,6 +50,7 @@ __all__ = [
     "matrix_pencil",
     "network_forecaster",
     "noise_level",
+    "nonlinear_least_squares",
     "over_horizon",
     "persistence",
     "random_stream",
