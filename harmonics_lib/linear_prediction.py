@@ -12,6 +12,9 @@ from torch import Tensor
 from harmonics_lib.classical import least_squares, noise_level
 from harmonics_lib.forecasting import LIMIT, Forecaster, check_whole, is_number, window_forecaster
 
+_CLEAN = 3e-5  # noise, in lookback peaks, below which a window may be free of noise
+_MISS = 1e-2  # root mean square error, in lookback peaks, of a recurrence that has learned a window
+
 
 def linear_prediction(order: int = 66, ridge: float | None = None, backward: bool = True) -> Forecaster:
     """Every sample as a weighted sum of the ``order`` samples before it, run on freely.
@@ -67,6 +70,28 @@ def tufts_kumaresan(order: int = 66, rank: int | None = None) -> Forecaster:
         return _run_on(x, _truncated_solution(*_prediction_equations(x, order, backward=True), rank), horizon)
 
     return window_forecaster(estimate, minimum=max(12, order + 1))
+
+
+def continue_clean(x: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+    """(B, horizon) continuation of those windows x (B, N) of peak 1 that are free of noise, and (B,) which ones are.
+
+    Free of noise is a window whose ``noise_level`` is below 3e-5 and whose recurrence (Tufts and
+    Kumaresan 1982), learned without its first tenth, runs back over that tenth within 1e-2. Where
+    a recurrence runs on, nothing is as accurate: no sinusoid is chosen, none can be missed. The
+    other windows get 0.
+    """
+    ahead, clean = x.new_zeros(len(x), horizon), noise_level(x) < _CLEAN
+    if clean.any():
+        rest, first = x[clean, x.shape[1] // 10 :].flip(1), x[clean, : x.shape[1] // 10].flip(1)
+        clean[clean.clone()] = (_recurrence(rest, first.shape[1]) - first).square().mean(dim=1).sqrt() < _MISS
+        ahead[clean] = _recurrence(x[clean], horizon)
+    return ahead, clean
+
+
+def _recurrence(x: Tensor, horizon: int) -> Tensor:
+    """(B, horizon) continuation of windows x (B, N) by Tufts and Kumaresan's recurrence of 2 N / 3 weights."""
+    equations, target = _prediction_equations(x, 2 * x.shape[1] // 3, backward=True)
+    return _run_on(x, _truncated_solution(equations, target, rank=None), horizon)
 
 
 def burg(order: int = 66) -> Forecaster:

@@ -5,18 +5,22 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
-from harmonics_lib.classical import least_squares, noise_level
+from harmonics_lib.classical import noise_level
 from harmonics_lib.forecasting import Forecaster, check_noise_std, check_whole, window_forecaster
+from harmonics_lib.linear_prediction import continue_clean
+from harmonics_lib.nonlinear import fit_sinusoids
 from harmonics_lib.signals import HarmonicProcess
 
 _LEAST_NOISE = 1e-10  # variance, relative to the window's power: below, the window's covariance is singular
-_CHUNK = 256  # windows at once: 80 MB of waves for N = 100
-_CLEAN = 1e-5  # unexplained variance below which a window may be free of noise
+_CHUNK = 64  # windows at once: 7 MB of waves for N = 100
 _SLACK = 1.3
+_KEPT = 64  # frequencies that may leave the grid
+_FEW = 5  # sinusoids at most from which a window may start off the grid
+_ABSENT = 1e6  # precision of what is taken for absent, relative to the window's power
 _MOVES = 4
 _STEPS_A_MOVE = 5
-_EXACT_STEPS = 12
 
 
 def sparse_bayesian(process: HarmonicProcess, noise_std: float | None = None, iterations: int = 30) -> Forecaster:
@@ -45,11 +49,18 @@ def sparse_bayesian(process: HarmonicProcess, noise_std: float | None = None, it
     check_whole("iterations", iterations)
 
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        scale = x.square().mean(dim=1, keepdim=True).sqrt()
-        scale = torch.where(scale > 0, scale, 1.0)
-        noise = torch.full_like(scale, math.nan if noise_std is None else noise_std) / (unit * scale)
-        parts = zip((x / scale).split(_CHUNK), noise[:, 0].square().split(_CHUNK), strict=True)
-        return scale * torch.cat([_forecast(part, horizon, process, known, iterations) for part, known in parts])
+        ahead, clean = continue_clean(x, horizon)
+        noise = torch.full_like(unit, math.nan if noise_std is None else noise_std) / unit
+        noisy = ~(clean & noise.isnan()[:, 0])
+        if noisy.any():
+            scale = x[noisy].square().mean(dim=1, keepdim=True).sqrt()
+            scale = torch.where(scale > 0, scale, 1.0)
+            variance = (noise[noisy] / scale).square()[:, 0]
+            parts = zip((x[noisy] / scale).split(_CHUNK), variance.split(_CHUNK), strict=True)
+            ahead[noisy] = scale * torch.cat(
+                [_forecast(part, horizon, process, *rest, iterations) for part, *rest in parts]
+            )
+        return ahead
 
     return window_forecaster(estimate, minimum=12)
 
@@ -57,60 +68,98 @@ def sparse_bayesian(process: HarmonicProcess, noise_std: float | None = None, it
 def _forecast(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor, iterations: int) -> Tensor:
     """(B, horizon) forecasts of windows x (B, N) of power 1; noise: (B,) variances, NaN where they are unknown."""
     frequencies, posterior = _fit(x, process, noise, iterations)
-    ahead = _synthesise(_waves(frequencies, x.shape[1], horizon), posterior.mean)
-    clean = noise.isnan() & (posterior.unexplained < _CLEAN)
-    if clean.any():
-        found = frequencies.expand(len(x), -1)[clean], posterior.mean[clean]
-        ahead[clean] = _exact_or(ahead[clean], x[clean], *found, moving=not process.integer_periods)
-    return ahead
+    return _synthesise(_waves(frequencies, x.shape[1], horizon), posterior.mean[:, None])[:, 0]
 
 
 def _fit(x: Tensor, process: HarmonicProcess, noise: Tensor, iterations: int) -> tuple[Tensor, "_Gaussian"]:
     """(P,) or (B, P) frequencies and the posterior; arguments as for ``_forecast``."""
     length = x.shape[1]
-    low, high = process.periods
     grid, mass = (table.to(x) for table in process.prior(spacing=1 / (4 * length)))
     waves = _waves(grid, 0, length)
     belief = _prior_belief(x, mass, process.components, noise)
     for step in range(iterations):
         belief = _propagate(belief, waves, first=step == 0)
-    if process.integer_periods:
+    if process.integer_periods or len(grid) == 1:
         return grid, _gaussian(belief, waves)
-    cell = (1 / low - 1 / high) / len(grid)
-    frequencies, reach = grid.expand(len(x), -1), x.new_ones(len(x))
-    belief, unexplained = _explain(belief, _waves(frequencies, 0, length))
-    for _ in range(_MOVES):
-        turned, moved = _move(belief, frequencies, grid, cell, reach)
+    low, high = process.periods
+    return _leave_grid(*_strongest(belief, waves, grid), (1 / high, 1 / low), (1 / low - 1 / high) / len(grid))
+
+
+def _strongest(belief: "_Belief", waves: Tensor, grid: Tensor) -> tuple["_Belief", Tensor]:
+    """The belief about the frequencies (P,) of the largest expected power, and these, (B, K); all others are absent."""
+    posterior = _gaussian(belief, waves)
+    power = posterior.mean.abs().square() + 2 * posterior.variance
+    kept = power.topk(min(_KEPT, len(grid)), dim=1).indices.sort(dim=1).values  # (B, K)
+    precision, shift = belief.precision.gather(1, kept), belief.shift.gather(1, kept)
+    return replace(belief, mass=belief.mass[kept], precision=precision, shift=shift), grid[kept]
+
+
+def _leave_grid(belief: "_Belief", grid: Tensor, ends: tuple[float, float], cell: float) -> tuple[Tensor, "_Gaussian"]:
+    """Frequencies, moved from the grid (B, K) to where the windows have theirs, and the posterior there.
+
+    ends: lowest and highest frequency; cell: spacing of the grid.
+
+    First nonlinear least squares may start again with few, then Gauss-Newton moves all. What
+    leaves more of a window unexplained is taken back, and a step then tried at half its length.
+    """
+    length = belief.x.shape[1]
+    frequencies, reach = grid, torch.ones_like(belief.noise)
+    belief, unexplained = _explain(belief, _waves(grid, 0, length))
+    for move in range(1 + _MOVES):
+        turned, moved = (
+            _start_from_few(belief, grid, ends) if move == 0 else _move(belief, frequencies, grid, cell, reach)
+        )
         waves = _waves(moved, 0, length)
-        turned, _ = _explain(turned, waves)
         for _ in range(_STEPS_A_MOVE):
             turned = _propagate(turned, waves)
         turned, left = _explain(turned, waves)
-        better = left <= 1.1 * unexplained  # where a move diverges it is taken back, and tried at half its length
+        better = left <= 1.1 * unexplained
         belief = _choose(better, turned, belief)
         frequencies = torch.where(better[:, None], moved, frequencies)
-        unexplained, reach = torch.where(better, left, unexplained), torch.where(better, reach, reach / 2)
+        unexplained = torch.where(better, left, unexplained)
+        reach = torch.where(better, reach, reach / 2)
     return frequencies, _gaussian(belief, _waves(frequencies, 0, length))
 
 
+def _start_from_few(belief: "_Belief", grid: Tensor, ends: tuple[float, float]) -> tuple["_Belief", Tensor]:
+    """The belief that only what nonlinear least squares finds is present, and (B, K) frequencies that have it.
+
+    Each sinusoid takes the place of the nearest on the grid (B, K), with a vague amplitude. So the
+    neighbours on the grid, which share a sinusoid between them, have to be called for anew.
+    Windows in which more than ``_FEW`` are found stay as they are.
+    """
+    most = min(_FEW, belief.x.shape[1] // 4)
+    found, counts = fit_sinusoids(belief.x, most + 1, ends)
+    few = (counts > 0) & (counts <= most)
+    nearest = (found[:, :, None] - grid[:, None]).abs().nan_to_num(math.inf).argmin(dim=2)
+    places = torch.where(found.isnan(), grid.shape[1], nearest)  # a spare one for what is NaN
+    frequencies = pad(grid, (0, 1)).scatter(1, places, found)[:, :-1]
+    present = pad(torch.zeros_like(grid), (0, 1)).scatter(1, places, 1.0)[:, :-1] > 0
+    precision = torch.where(present, 0.1 / belief.slab()[1], _ABSENT)
+    started = replace(belief, precision=precision, shift=torch.zeros_like(belief.shift))
+    return _choose(few, started, belief), torch.where(few[:, None], frequencies, grid)
+
+
 def _waves(frequencies: Tensor, start: int, length: int) -> Tensor:
-    """(…, length, P) of exp(2 pi i f t) for t from ``start`` on."""
-    time = torch.arange(start, start + length).to(frequencies)
-    angles = 2 * math.pi * frequencies[..., None, :] * time[:, None]  # (…, 1, P) (length, 1)
-    return torch.polar(torch.ones_like(angles), angles)
+    """(…, length, P) of exp(2 pi i f t) for t from ``start`` on, as many at a time as are known before them."""
+    angles = 2 * math.pi * frequencies[..., None, :]  # (…, 1, P)
+    turn, waves = torch.polar(torch.ones_like(angles), angles), torch.polar(torch.ones_like(angles), start * angles)
+    while (known := waves.shape[-2]) < length:
+        waves, turn = torch.cat([waves, turn * waves[..., : length - known, :]], dim=-2), turn.square()
+    return waves
 
 
 def _synthesise(waves: Tensor, amplitudes: Tensor) -> Tensor:
-    """(B, N) real part of the sum of conj(amplitude) times wave: Re a multiplies the cosine, Im a the sine."""
-    conjugate = amplitudes.conj()
-    if waves.ndim == 2:
-        return (conjugate @ waves.T).real  # (B, P) (P, N)
-    return (waves @ conjugate[..., None])[..., 0].real  # (B, N, P) (B, P, 1)
+    """(B, S, N) real part of the sum of conj(amplitude) times wave: Re a multiplies the cosine, Im a the sine.
+
+    waves: (N, P) or (B, N, P); amplitudes: (B, S, P), of S signals in each window.
+    """
+    return (amplitudes.conj() @ waves.mT).real
 
 
 def _correlate(x: Tensor, waves: Tensor) -> Tensor:
-    """(B, P) sums over time of x (B, N) times the waves (N, P) or (B, N, P)."""
-    return x @ waves if waves.ndim == 2 else (x[:, None] @ waves)[:, 0]  # (B, 1, N) (B, N, P)
+    """(B, S, P) sums over time of x (B, S, N) times the waves (N, P) or (B, N, P)."""
+    return x.to(waves.dtype) @ waves
 
 
 @dataclass(frozen=True)
@@ -202,19 +251,20 @@ def _gaussian(belief: _Belief, waves: Tensor) -> _Gaussian:
     """
     variance = 1 / belief.precision
     prior_mean = variance * belief.shift
-    rest = belief.x - _synthesise(waves, prior_mean)
-    length = rest.shape[1]
-    lags = _synthesise(waves, torch.complex(variance, torch.zeros_like(variance)))  # autocovariance
-    lags[:, 0] += belief.noise
+    length = belief.x.shape[1]
+    lags, explained = _synthesise(waves, torch.stack([variance.to(waves.dtype), prior_mean], dim=1)).unbind(dim=1)
+    rest = belief.x - explained
     time = torch.arange(length, device=rest.device)
+    lags = torch.where(time == 0, lags + belief.noise[:, None], lags)  # autocovariance
     cholesky = torch.linalg.cholesky(lags[:, (time[:, None] - time).abs()])  # (B, N, N), Toeplitz
     impulse = (time == 0).to(rest).expand_as(rest)
     both = torch.stack([impulse, rest], dim=2)  # (B, N, 2)
     first, solved = torch.cholesky_solve(both, cholesky).unbind(dim=2)  # (B, N) each
-    traces = _correlate(_diagonal_sums(first), waves.real)
+    traces, gradient = _correlate(torch.stack([_diagonal_sums(first), solved], dim=1), waves).unbind(dim=1)
+    traces = traces.real
     unexplained = belief.noise.square() * solved.square().sum(dim=1)
     return _Gaussian(
-        mean=prior_mean + variance * _correlate(solved.to(waves.dtype), waves),
+        mean=prior_mean + variance * gradient,
         variance=(variance - variance.square() * traces / 2).clamp_min(1e-12),
         unexplained=unexplained / (length - (variance * traces).sum(dim=1)).clamp_min(1),
         cholesky=cholesky,
@@ -297,41 +347,3 @@ def _move(belief: _Belief, frequencies: Tensor, grid: Tensor, cell: float, reach
     angle = math.pi * step * (length - 1)
     turn = torch.polar(torch.ones_like(angle), angle)
     return replace(belief, shift=belief.shift * turn), frequencies + step
-
-
-def _exact_or(other: Tensor, x: Tensor, frequencies: Tensor, amplitudes: Tensor, moving: bool) -> Tensor:
-    """(B, horizon) forecasts of the windows that few sinusoids explain down to rounding; ``other`` for the rest.
-
-    Without noise the posterior is certain, but expectation propagation in double precision is
-    not: it stops near 1e-10. So the strongest frequencies are fitted by least squares, if
-    ``moving`` together with their place (Gauss-Newton). They have at most N / 2 parameters, so an
-    exact fit is no accident.
-    """
-    length, horizon = x.shape[1], other.shape[1]
-    size = amplitudes.abs()
-    if moving:  # neighbours on the grid share a sinusoid: keep the strongest
-        size = torch.where(size < torch.nn.functional.max_pool1d(size, 3, stride=1, padding=1), 0.0, size)
-    strongest, places = size.topk(min(length // (6 if moving else 4), size.shape[1]))  # (B, K) each
-    found, used = frequencies.gather(1, places), strongest > 1e-4 * strongest[:, :1]
-    amplitudes = _least_squares(x, found, used)[0]
-    for _ in range(_EXACT_STEPS if moving else 0):
-        amplitudes, step = _least_squares(x, found, used, amplitudes)
-        found = found + step.clamp(-1 / (8 * length), 1 / (8 * length))
-    amplitudes = _least_squares(x, found, used)[0]
-    misfit = (x - _synthesise(_waves(found, 0, length), amplitudes)).square().mean(dim=1, keepdim=True)
-    return torch.where(misfit < 1e-20, _synthesise(_waves(found, length, horizon), amplitudes), other)
-
-
-def _least_squares(x: Tensor, frequencies: Tensor, used: Tensor, slope: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """(B, K) amplitudes of x (B, N) on those of the frequencies (B, K) that are used, and how far these should move.
-
-    ``slope``: the amplitudes about which a change of the frequencies is linearised; None to leave them in place.
-    """
-    waves = _waves(frequencies, 0, x.shape[1]) * used[:, None]  # (B, N, K)
-    columns = [waves.real, waves.imag]
-    if slope is not None:
-        time = torch.arange(x.shape[1]).to(x)[:, None]
-        columns.append((2j * math.pi * time * waves * slope.conj()[:, None]).real)
-    fit = least_squares(torch.cat(columns, dim=2), x, cutoff=1e-13)  # (B, 2 K) or, with steps, (B, 3 K)
-    cosine, sine, *step = fit.split(frequencies.shape[1], dim=1)  # (B, K) each
-    return torch.complex(cosine, sine), step[0] if step else torch.zeros_like(frequencies)

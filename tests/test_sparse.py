@@ -8,7 +8,14 @@ import pytest
 import torch
 from sklearn.linear_model import ARDRegression
 
-from harmonics_lib import HarmonicProcess, known_period_oracle, linear_mmse, random_stream, sparse_bayesian
+from harmonics_lib import (
+    HarmonicProcess,
+    known_period_oracle,
+    linear_mmse,
+    nonlinear_least_squares,
+    random_stream,
+    sparse_bayesian,
+)
 from harmonics_lib.sparse import _diagonal_sums, _gaussian, _prior_belief, _propagate, _waves
 
 WHOLE = HarmonicProcess((1, 45), (2, 99))
@@ -40,7 +47,27 @@ def test_frequencies_that_move_beat_the_grid_they_start_from(monkeypatch):
     )
     moved = (sparse_bayesian(ANY)(batch.past, 50) - batch.future).square().mean()
     monkeypatch.setattr("harmonics_lib.sparse._MOVES", 0)
+    monkeypatch.setattr("harmonics_lib.sparse._FEW", 0)
     assert moved < (sparse_bayesian(ANY)(batch.past, 50) - batch.future).square().mean() / 1.5
+
+
+def test_one_tone_of_any_period_is_forecast_as_well_as_by_nonlinear_least_squares():
+    batch = HarmonicProcess(1, (3, 99), False, 0.01).sample(
+        100, 110, 100, generator=random_stream(0, "one tone"), dtype=torch.float64
+    )
+    errors = [
+        (forecast(batch.past, 10) - batch.future).square().mean().item()
+        for forecast in (sparse_bayesian(ANY), nonlinear_least_squares())
+    ]
+    assert errors[0] == pytest.approx(errors[1], rel=0.1)
+
+
+@pytest.mark.parametrize("prior", [WHOLE, ANY], ids=["whole", "any"])
+@pytest.mark.parametrize("components", [5, 45])
+def test_clean_windows_go_on_exactly_without_exception(prior, components):
+    process = HarmonicProcess(components, (2, 99), prior.integer_periods)
+    batch = process.sample(200, 110, 100, generator=random_stream(0, "clean"), dtype=torch.float64)
+    assert (sparse_bayesian(prior)(batch.past, 10) - batch.future).square().mean(dim=1).max() < 1e-9
 
 
 def test_a_known_frequency_stays_where_it_is():
