@@ -77,9 +77,10 @@ def _fit(x: Tensor, process: HarmonicProcess, noise: Tensor, iterations: int) ->
     grid, mass = (table.to(x) for table in process.prior(spacing=1 / (4 * length)))
     waves = _waves(grid, 0, length)
     belief = _prior_belief(x, mass, process.components, noise)
-    for step in range(iterations):
+    on_grid = process.integer_periods or len(grid) == 1
+    for step in range(iterations if on_grid else iterations // 2):
         belief = _propagate(belief, waves, first=step == 0)
-    if process.integer_periods or len(grid) == 1:
+    if on_grid:
         return grid, _gaussian(belief, waves)
     low, high = process.periods
     return _leave_grid(*_strongest(belief, waves, grid), (1 / high, 1 / low), (1 / low - 1 / high) / len(grid))
@@ -99,16 +100,16 @@ def _leave_grid(belief: "_Belief", grid: Tensor, ends: tuple[float, float], cell
 
     ends: lowest and highest frequency; cell: spacing of the grid.
 
-    First nonlinear least squares may start again with few, then Gauss-Newton moves all. What
-    leaves more of a window unexplained is taken back, and a step then tried at half its length.
+    Gauss-Newton moves all; where nonlinear least squares finds few sinusoids, these are the first
+    move. What leaves more of a window unexplained is taken back, and a step then tried at half its length.
     """
     length = belief.x.shape[1]
     frequencies, reach = grid, torch.ones_like(belief.noise)
     belief, unexplained = _explain(belief, _waves(grid, 0, length))
-    for move in range(1 + _MOVES):
-        turned, moved = (
-            _start_from_few(belief, grid, ends) if move == 0 else _move(belief, frequencies, grid, cell, reach)
-        )
+    for move in range(_MOVES):
+        turned, moved = _move(belief, frequencies, grid, cell, reach)
+        if move == 0:
+            turned, moved = _start_from_few(turned, moved, ends)
         waves = _waves(moved, 0, length)
         for _ in range(_STEPS_A_MOVE):
             turned = _propagate(turned, waves)
@@ -256,7 +257,7 @@ def _gaussian(belief: _Belief, waves: Tensor) -> _Gaussian:
     rest = belief.x - explained
     time = torch.arange(length, device=rest.device)
     lags = torch.where(time == 0, lags + belief.noise[:, None], lags)  # autocovariance
-    cholesky = torch.linalg.cholesky(lags[:, (time[:, None] - time).abs()])  # (B, N, N), Toeplitz
+    cholesky = torch.linalg.cholesky(_toeplitz(lags))
     impulse = (time == 0).to(rest).expand_as(rest)
     both = torch.stack([impulse, rest], dim=2)  # (B, N, 2)
     first, solved = torch.cholesky_solve(both, cholesky).unbind(dim=2)  # (B, N) each
@@ -270,6 +271,11 @@ def _gaussian(belief: _Belief, waves: Tensor) -> _Gaussian:
         cholesky=cholesky,
         rest=rest,
     )
+
+
+def _toeplitz(first: Tensor) -> Tensor:
+    """(B, N, N) symmetric Toeplitz matrices with these first columns (B, N)."""
+    return torch.cat([first.flip(1), first[:, 1:]], dim=1).unfold(1, first.shape[1], 1).flip(1)
 
 
 def _diagonal_sums(first: Tensor) -> Tensor:
