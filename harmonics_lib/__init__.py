@@ -8,10 +8,18 @@ from harmonics_lib.evaluation import (
     bootstrap_interval,
     by_step,
     evaluate,
+    normal_crps,
     over_horizon,
     score,
 )
-from harmonics_lib.forecasting import UnstableForecast, network_forecaster, window_forecaster
+from harmonics_lib.forecasting import (
+    Prediction,
+    ProbabilisticForecaster,
+    UnstableForecast,
+    central_interval,
+    network_forecaster,
+    window_forecaster,
+)
 from harmonics_lib.linear_prediction import burg, linear_prediction, matrix_pencil, tufts_kumaresan
 from harmonics_lib.networks import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
 from harmonics_lib.nonlinear import nonlinear_least_squares
@@ -27,6 +35,8 @@ __all__ = [
     "FrozenSet",
     "Grid",
     "HarmonicProcess",
+    "Prediction",
+    "ProbabilisticForecaster",
     "Run",
     "SentinelLSTM",
     "Seq2SeqGRU",
@@ -38,6 +48,7 @@ __all__ = [
     "bootstrap_interval",
     "burg",
     "by_step",
+    "central_interval",
     "dft_extrapolation",
     "evaluate",
     "known_period_oracle",
@@ -51,6 +62,7 @@ __all__ = [
     "network_forecaster",
     "noise_level",
     "nonlinear_least_squares",
+    "normal_crps",
     "over_horizon",
     "persistence",
     "random_stream",

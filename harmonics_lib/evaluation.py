@@ -1,7 +1,8 @@
-"""Frozen test sets, squared errors by step, intervals by the bootstrap, and one grid for every method."""
+"""Frozen test sets, errors by step, intervals by the bootstrap, and one grid for every method."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
+from torch.distributions import Normal
 from tqdm import tqdm
 
-from harmonics_lib.forecasting import Forecaster, UnstableForecast
+from harmonics_lib.forecasting import LIMIT, Forecaster, ProbabilisticForecaster, UnstableForecast, cpu_threads
 from harmonics_lib.signals import HarmonicProcess, SignalBatch, random_stream
 
 if TYPE_CHECKING:
@@ -62,15 +65,17 @@ FROZEN_SETS = {
 
 @dataclass(frozen=True)
 class Score:
-    """Squared errors of one forecaster on one test set.
+    """Errors of one forecaster on one test set.
 
     Attributes:
         errors: (B, H) squared error against the clean continuation.
+        ranked: (B, H) continuous ranked probability score against the clean continuation.
         power: (H,) mean square of the clean continuation.
-        unstable: number of forecasts that had to be held within their limit (see ``forecasting``).
+        unstable: number of forecasts at or beyond the limit of ``forecasting``, where they are held.
     """
 
     errors: np.ndarray = field(repr=False)
+    ranked: np.ndarray = field(repr=False)
     power: np.ndarray = field(repr=False)
     unstable: int
 
@@ -78,6 +83,11 @@ class Score:
     def mse(self) -> float:
         """Mean over signals and steps, in units of the squared lookback peak."""
         return float(self.errors.mean())
+
+    @property
+    def crps(self) -> float:
+        """Mean continuous ranked probability score over signals and steps, in lookback peaks (see ``normal_crps``)."""
+        return float(self.ranked.mean())
 
     @property
     def by_step(self) -> np.ndarray:
@@ -111,26 +121,49 @@ def score(forecaster: Forecaster, test: FrozenSet, horizon: int) -> Score:
 
 
 def _score(forecaster: Forecaster, batch: SignalBatch, horizon: int) -> Score:
-    forecast, unstable = _forecast(forecaster, batch, horizon)
+    forecast, clean = _forecast(forecaster, batch, horizon)
     truth = batch.future[:, :horizon]
-    errors = (forecast.to(truth) - truth).square()
-    return Score(errors.numpy(), truth.square().mean(dim=0).numpy(), unstable)
+    limit = LIMIT * batch.past.abs().amax(dim=1, keepdim=True)
+    return Score(
+        errors=(forecast.to(truth) - truth).square().numpy(),
+        ranked=((forecast - truth).abs() if clean is None else normal_crps(clean, truth)).numpy(),
+        power=truth.square().mean(dim=0).numpy(),
+        unstable=int((forecast.abs() >= limit).any(dim=1).sum()),
+    )
 
 
-def _forecast(forecaster: Forecaster, batch: SignalBatch, horizon: int) -> tuple[torch.Tensor, int]:
-    """The forecasts of a batch, and how many of them were unstable."""
-    with warnings.catch_warnings(record=True) as caught, torch.no_grad():
-        warnings.simplefilter("always", UnstableForecast)
-        forecast = forecaster(batch.past.clone(), horizon)  # a forecaster may write into what it is given
+def _forecast(forecaster: Forecaster, batch: SignalBatch, horizon: int) -> tuple[Tensor, Normal | None]:
+    """(B, horizon) forecasts of a batch and, of a forecaster that knows it, their distribution."""
+    past, clean = batch.past.clone(), None  # a forecaster may write into what it is given
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore", UnstableForecast)  # counted instead
+        if isinstance(forecaster, ProbabilisticForecaster):
+            clean = forecaster.distribution(past, horizon).clean
+        forecast = forecaster(past, horizon) if clean is None else clean.mean
     expected = (len(batch), horizon)
     if forecast.shape != expected:
         raise ValueError(f"a forecaster must return shape {expected}, got {tuple(forecast.shape)}")
     if not torch.isfinite(forecast).all():
         raise ValueError(f"a forecast must be finite, got {int((~torch.isfinite(forecast)).sum())} values that are not")
-    unstable = [w.message.count for w in caught if isinstance(w.message, UnstableForecast)]
-    for other in (w.message for w in caught if not isinstance(w.message, UnstableForecast)):
-        warnings.warn(other, stacklevel=4)
-    return forecast, sum(unstable)
+    return forecast, clean
+
+
+def normal_crps(distribution: Normal, truth: Tensor) -> Tensor:
+    """Continuous ranked probability score of normal distributions: how far their mass lies from ``truth``.
+
+    The integral of the squared difference of two distribution functions, the forecast's and the
+    step at the truth. It is in the unit of the truth, is the absolute error where the forecast is
+    a point, and is least on average for one who states the distribution that he believes.
+
+    Args:
+        distribution: of any shape, and truth: of the same.
+
+    Source: Gneiting and Raftery (2007), section 4.2.
+    """
+    standard = Normal(torch.zeros_like(truth), 1.0)
+    z = (truth - distribution.mean) / distribution.stddev
+    density = standard.log_prob(z).exp()
+    return distribution.stddev * (z * (2 * standard.cdf(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
 
 
 def _decibels(error, power):
@@ -206,6 +239,10 @@ def evaluate(
     signals of the cell as it did then; so a method is added by one call, and a method that
     changed is scored anew. Rows of methods and cells that are not asked for are kept as they are.
 
+    Methods and cells are scored by joblib, one after the other unless it is told otherwise:
+    ``with joblib.parallel_config(backend="loky", n_jobs=8):`` around the call shares them among
+    processes, ``backend="dask"`` or ``"ray"`` among machines. The table is the same.
+
     Args:
         forecasters: by name.
         grid: the published one unless given.
@@ -215,30 +252,31 @@ def evaluate(
 
     Returns:
         A row for each method, cell, and range of steps ``step_from`` to ``step_to``: ``mse`` with
-        its 95 % bootstrap interval (``low``, ``high``) over signals, ``median_mse``, ``nmse_db``;
-        for the cell, the number of ``unstable`` forecasts, and ``probe``, by which a change is noticed.
+        its 95 % bootstrap interval (``low``, ``high``) over signals, ``median_mse``, ``nmse_db``, and
+        ``crps``, the mean continuous ranked probability score (see ``normal_crps``; the absolute
+        error of a forecaster that gives no distribution); for the cell, the number of ``unstable``
+        forecasts, and ``probe``, by which a change is noticed.
 
     Raises:
         ValueError: a forecast of the wrong shape or that is not finite.
     """
     import pandas as pd
+    from joblib import Parallel, delayed
 
     grid = grid or Grid()
     makers = {name: lambda batch, method=method: method for name, method in forecasters.items()} | dict(oracles or {})
-    jobs = [(cell, test, name) for cell, test in grid.cells().items() for name in makers]
+    jobs = {(name, *cell): test for cell, test in grid.cells().items() for name in makers}  # a cell's methods in a row
     old = {} if known is None else dict(list(known.groupby(["method", *_CELL])))
-    parts = [rows for key, rows in old.items() if key not in {(name, *cell) for cell, _, name in jobs}]
-    for cell, test, name in tqdm(jobs, disable=not progress, desc="grid"):
-        probe = _probe(makers[name], test)
-        rows = old.get((name, *cell))
-        if rows is None or not _same(probe, rows["probe"].iloc[0]):
-            rows = _score_cell(makers[name], test).assign(probe=probe)
-            rows = _four_digits(rows.assign(method=name, **dict(zip(_CELL, cell, strict=True))))
-        parts.append(rows)
+    scored = Parallel(return_as="generator")(
+        delayed(_score_again)(makers[key[0]], test, old.get(key)) for key, test in jobs.items()
+    )
+    parts = [rows for key, rows in old.items() if key not in jobs]
+    for key, rows in zip(jobs, tqdm(scored, total=len(jobs), disable=not progress, desc="grid"), strict=True):
+        parts.append(rows.assign(**dict(zip(["method", *_CELL], key, strict=True))))
     table = pd.concat(parts, ignore_index=True)
     order = ["method", *_CELL, "step_from", "step_to"]
-    columns = [*order, "mse", "low", "high", "median_mse", "nmse_db", "unstable", "probe"]
-    return table[columns].sort_values(order, ignore_index=True)
+    columns = [*order, "mse", "low", "high", "median_mse", "nmse_db", "crps", "unstable", "probe"]
+    return table.reindex(columns=columns).sort_values(order, ignore_index=True)
 
 
 def over_horizon(table: pd.DataFrame, horizon: int, **cell) -> pd.DataFrame:
@@ -268,6 +306,17 @@ def _select(rows: pd.DataFrame, cell: dict) -> pd.DataFrame:
     return rows
 
 
+def _score_again(
+    maker: Callable[[SignalBatch], Forecaster], test: FrozenSet, rows: pd.DataFrame | None
+) -> pd.DataFrame:
+    """The rows of one method and one cell: those that are known, if they are complete and the method is the same."""
+    with cpu_threads(1):
+        probe = _probe(maker, test)
+        if rows is not None and "crps" in rows and rows.notna().all(axis=None) and _same(probe, rows["probe"].iloc[0]):
+            return rows
+        return _four_digits(_score_cell(maker, test).assign(probe=probe))
+
+
 def _probe(maker: Callable[[SignalBatch], Forecaster], test: FrozenSet) -> float:
     """The mean squared error over the first signals of a test set."""
     batch = test.batch()[:_PROBE]
@@ -287,10 +336,10 @@ def _score_cell(maker: Callable[[SignalBatch], Forecaster], test: FrozenSet) -> 
     batch = test.batch()
     scored = _score(maker(batch), batch, test.horizon)
     spans = [(h, h) for h in STEPS if h <= test.horizon] + [(1, h) for h in HORIZONS if h <= test.horizon]
-    samples = np.stack([scored.errors[:, start - 1 : end].mean(axis=1) for start, end in spans], axis=1)  # (B, spans)
+    samples = _over(spans, scored.errors)  # (B, spans)
     low, high = bootstrap_interval(samples)
     mse = samples.mean(axis=0)
-    power = np.array([scored.power[start - 1 : end].mean() for start, end in spans])
+    power = _over(spans, scored.power)
     table = pd.DataFrame(spans, columns=["step_from", "step_to"])
     return table.assign(
         mse=mse,
@@ -298,8 +347,14 @@ def _score_cell(maker: Callable[[SignalBatch], Forecaster], test: FrozenSet) -> 
         high=high,
         median_mse=np.median(samples, axis=0),
         nmse_db=_decibels(mse, power),
+        crps=_over(spans, scored.ranked).mean(axis=0),
         unstable=scored.unstable,
     )
+
+
+def _over(spans: list[tuple[int, int]], values: np.ndarray) -> np.ndarray:
+    """(…, spans) means of values (…, H) over the steps from first to last of each span."""
+    return np.stack([values[..., first - 1 : last].mean(axis=-1) for first, last in spans], axis=-1)
 
 
 def _four_digits(table: pd.DataFrame) -> pd.DataFrame:

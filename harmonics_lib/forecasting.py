@@ -5,6 +5,9 @@ A forecaster is ``forecaster(lookback (B, N), horizon) -> (B, horizon)``. ``wind
 their continuations. Around that both do the same: check the input, divide each window by its
 peak, hold the forecast within ``LIMIT`` peaks, warn and count, restore unit and dtype; and both
 compute in one thread, so that results do not depend on their number.
+
+A forecaster that knows its own error has ``forecaster.distribution(lookback, horizon)``, too: a
+``Prediction``, whose mean is its forecast.
 """
 
 import copy
@@ -12,10 +15,13 @@ import math
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Normal
 
 Forecaster = Callable[[Tensor, int], Tensor]
 
@@ -32,19 +38,79 @@ class UnstableForecast(UserWarning):
         self.count = count
 
 
-def window_forecaster(estimate: Callable[[Tensor, int, Tensor], Tensor], minimum: int = 1) -> Forecaster:
+@dataclass(frozen=True)
+class Prediction:
+    """Independent normal distributions of the samples to come, in the unit of the lookback.
+
+    Attributes:
+        mean: (B, H) the forecast.
+        std: (B, H) standard deviation of the clean continuation; above 0.
+        noise_std: (B, 1) standard deviation of the noise on top of it.
+    """
+
+    mean: Tensor
+    std: Tensor
+    noise_std: Tensor
+
+    @property
+    def clean(self) -> Normal:
+        """Of the continuation without noise."""
+        return Normal(self.mean, self.std)
+
+    @property
+    def observed(self) -> Normal:
+        """Of the samples that will be seen: the clean continuation and noise."""
+        return Normal(self.mean, torch.hypot(self.std, self.noise_std.expand_as(self.std)))
+
+
+@runtime_checkable
+class ProbabilisticForecaster(Protocol):
+    """A forecaster that knows its own error."""
+
+    def __call__(self, lookback: Tensor, horizon: int) -> Tensor:
+        """(B, horizon) forecasts of windows (B, N)."""
+
+    def distribution(self, lookback: Tensor, horizon: int) -> Prediction:
+        """What it believes of the samples to come; its mean is the forecast."""
+
+
+def central_interval(distribution: Normal, coverage: float) -> tuple[Tensor, Tensor]:
+    """The ends (low, high) between which a sample falls with probability ``coverage``, half of the rest on each side.
+
+    Raises:
+        ValueError: a coverage that is not between 0 and 1.
+    """
+    check_coverage(coverage)
+    ends = torch.tensor([(1 - coverage) / 2, (1 + coverage) / 2]).to(distribution.mean)
+    return distribution.icdf(ends[0]), distribution.icdf(ends[1])
+
+
+def window_forecaster(
+    estimate: Callable[[Tensor, int, Tensor], Tensor],
+    minimum: int = 1,
+    distribution: Callable[[Tensor, int, Tensor], tuple[Tensor, Tensor, Tensor]] | None = None,
+) -> Forecaster:
     """A forecaster that fits a model to each window, computed in double precision.
 
     Args:
         estimate: maps x (B, N), windows of peak 1, to (B, horizon); called with x, the horizon and
             ``unit`` (B, 1), which is what 1 stands for.
         minimum: samples that a window has to have.
+        distribution: called in the same way, gives that mean with the standard deviation of the clean
+            continuation, (B, horizon) each, and that of the noise, (B, 1); makes a
+            ``ProbabilisticForecaster``.
     """
 
     def forecast(lookback: Tensor, horizon: int) -> Tensor:
         check_lookback(lookback, horizon, minimum)
-        return _in_units_of_the_peak(estimate, lookback, horizon, torch.float64)
+        return _forecast(estimate, lookback, horizon, torch.float64)
 
+    def predict(lookback: Tensor, horizon: int) -> Prediction:
+        check_lookback(lookback, horizon, minimum)
+        return _predict(distribution, lookback, horizon, torch.float64)
+
+    if distribution is not None:
+        forecast.distribution = predict
     return forecast
 
 
@@ -55,37 +121,75 @@ def network_forecaster(network: nn.Module) -> Forecaster:
     network itself is left as it is: each dtype and device gets a copy, made at its first forecast.
 
     Args:
-        network: has ``forecast(lookback (B, N), horizon) -> (B, horizon)``.
+        network: has ``forecast(lookback (B, N), horizon) -> (B, horizon)``. If it also has
+            ``distribution(lookback, horizon)``, which gives that mean with the standard deviation of
+            the clean continuation, (B, horizon) each, and that of the noise, (B, 1), the
+            forecaster is a ``ProbabilisticForecaster``.
     """
     copies: dict[tuple, nn.Module] = {}
 
-    def forecast(lookback: Tensor, horizon: int) -> Tensor:
-        check_lookback(lookback, horizon)
+    def copy_for(lookback: Tensor) -> tuple[nn.Module, torch.dtype]:
         dtype = torch.float64 if lookback.dtype == torch.float64 else torch.float32
         kind = (lookback.device, dtype)
         if kind not in copies:
             copies[kind] = copy.deepcopy(network).to(*kind).eval()
-        with torch.no_grad():
-            return _in_units_of_the_peak(partial(_in_parts, copies[kind]), lookback, horizon, dtype)
+        return copies[kind], dtype
 
+    def forecast(lookback: Tensor, horizon: int) -> Tensor:
+        check_lookback(lookback, horizon)
+        served, dtype = copy_for(lookback)
+        with torch.no_grad():
+            return _forecast(partial(_in_parts, served.forecast), lookback, horizon, dtype)
+
+    def predict(lookback: Tensor, horizon: int) -> Prediction:
+        check_lookback(lookback, horizon)
+        served, dtype = copy_for(lookback)
+        with torch.no_grad():
+            return _predict(partial(_distribution_in_parts, served.distribution), lookback, horizon, dtype)
+
+    if hasattr(network, "distribution"):
+        forecast.distribution = predict
     return forecast
 
 
-def _in_parts(network: nn.Module, x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-    """(B, horizon): the network's forecasts of x (B, N), a few windows at a time, whose states stay in the cache."""
-    return torch.cat([network.forecast(part, horizon) for part in x.split(_PART)])
+def _in_parts(forecast: Forecaster, x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+    """(B, horizon): a network's forecasts of x (B, N), a few windows at a time, whose states stay in the cache."""
+    return torch.cat([forecast(part, horizon) for part in x.split(_PART)])
 
 
-def _in_units_of_the_peak(estimate, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Tensor:
+def _distribution_in_parts(distribution: Callable, x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, ...]:
+    """The same of mean and standard deviation, (B, horizon) each, and of the noise's, (B, 1)."""
+    parts = (distribution(part, horizon) for part in x.split(_PART))
+    return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
+
+
+def _forecast(estimate: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Tensor:
     """(B, horizon): what ``estimate`` makes of windows of peak 1 in ``dtype``, held, in the unit of the lookback."""
+    ahead, unit = _at_peak_one(estimate, lookback, horizon, dtype)
+    return (_held(ahead) * unit).to(lookback)
+
+
+def _predict(distribution: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Prediction:
+    """The same of a distribution; one that is certain of the continuation keeps what rounding leaves of a peak."""
+    (mean, std, noise_std), unit = _at_peak_one(distribution, lookback, horizon, dtype)
+    std = (std.clamp_min(torch.finfo(dtype).eps) * unit).to(lookback).clamp_min(torch.finfo(lookback.dtype).tiny)
+    return Prediction((_held(mean) * unit).to(lookback), std, (noise_std * unit).to(lookback))
+
+
+def _at_peak_one(estimate: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> tuple:
+    """What ``estimate`` makes of windows of peak 1 in ``dtype``, and (B, 1) what 1 stands for."""
     peak = lookback.double().abs().amax(dim=1, keepdim=True)
     unit = torch.where(peak > 0, peak, 1.0)
     with cpu_threads(1):  # small matrices, for which waking another thread costs more than it gains
-        ahead = estimate((lookback.double() / unit).to(dtype), horizon, unit)
+        return estimate((lookback.double() / unit).to(dtype), horizon, unit), unit
+
+
+def _held(ahead: Tensor) -> Tensor:
+    """(B, horizon) forecasts of windows of peak 1 within the limit, with a warning for the caller's caller's caller."""
     unstable = (ahead.abs() >= LIMIT).any(dim=1)
     if unstable.any():
-        warnings.warn(UnstableForecast(int(unstable.sum()), len(unstable)), stacklevel=3)
-    return (ahead.clamp(-LIMIT, LIMIT) * unit).to(lookback)
+        warnings.warn(UnstableForecast(int(unstable.sum()), len(unstable)), stacklevel=4)
+    return ahead.clamp(-LIMIT, LIMIT)
 
 
 @contextmanager
@@ -124,6 +228,12 @@ def check_noise_std(noise_std: float | None) -> None:
     """Raise ``ValueError`` unless ``noise_std`` is None or a finite number of at least 0."""
     if noise_std is not None and not (is_number(noise_std) and noise_std >= 0):
         raise ValueError(f"noise_std must be None or a number of at least 0, got {noise_std!r}")
+
+
+def check_coverage(coverage: float) -> None:
+    """Raise ``ValueError`` unless ``coverage`` is a number between 0 and 1, both excluded."""
+    if not (is_number(coverage) and 0 < coverage < 1):
+        raise ValueError(f"coverage must be a number between 0 and 1, such as 0.9, got {coverage!r}")
 
 
 def is_number(value) -> bool:

@@ -8,20 +8,27 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import bootstrap
+from joblib import parallel_config
+from scipy.integrate import quad
+from scipy.stats import bootstrap, norm
+from torch.distributions import Normal
 
 from harmonics_lib import (
     FROZEN_SETS,
     FrozenSet,
     Grid,
     HarmonicProcess,
+    SmallLSTM,
     bootstrap_interval,
     by_step,
     evaluate,
     linear_prediction,
+    network_forecaster,
+    normal_crps,
     over_horizon,
     persistence,
     score,
+    window_forecaster,
 )
 
 # Periods and component counts are whole numbers: their digest is the same on every machine.
@@ -76,6 +83,45 @@ def test_a_forecaster_that_writes_into_its_lookback_harms_nobody():
     before = score(persistence(), SMALL, 5).mse
     score(lambda lookback, horizon: lookback.zero_()[:, :horizon], SMALL, 5)
     assert score(persistence(), SMALL, 5).mse == before
+
+
+@pytest.mark.parametrize("truth, std", [(0.3, 1.0), (-4.0, 0.5), (10.0, 2.0), (0.0, 0.01)])
+def test_the_ranked_probability_score_is_its_integral(truth, std):
+    """Of the squared difference between the distribution function of the forecast and that of the truth."""
+    below = quad(lambda x: norm.cdf(x, scale=std) ** 2, min(truth, -9 * std), truth, points=[-std], epsabs=1e-12)[0]
+    above = quad(lambda x: norm.sf(x, scale=std) ** 2, truth, max(truth, 9 * std), points=[std], epsabs=1e-12)[0]
+    zero, there = torch.zeros(1, dtype=torch.float64), torch.tensor([truth], dtype=torch.float64)
+    assert normal_crps(Normal(zero, std), there).item() == pytest.approx(below + above, rel=1e-8)
+    assert normal_crps(Normal(zero, 1e-12), there).item() == pytest.approx(abs(truth), abs=1e-12)
+
+
+def test_who_states_his_belief_scores_best():
+    truth = torch.randn(100_000, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    scores = [normal_crps(Normal(torch.full_like(truth, m), s), truth).mean() for m in (0.0, 0.1) for s in (1.0, 1.2)]
+    assert scores[0] == min(scores)
+    assert scores[0].item() == pytest.approx(1 / np.sqrt(np.pi), rel=0.01)  # of a standard normal
+
+
+def told(std):
+    """Zero, with a distribution of the given standard deviation."""
+
+    def zero(x, horizon, unit):
+        return x.new_zeros(len(x), horizon)
+
+    def distribution(x, horizon, unit):
+        return zero(x, horizon, unit), x.new_full((len(x), horizon), std) / unit, x.new_ones(len(x), 1)
+
+    return window_forecaster(zero, distribution=distribution)
+
+
+def test_a_forecaster_that_knows_its_error_is_scored_by_its_distribution_and_others_by_their_distance():
+    power = SMALL.batch().future[:, :5].square().mean().sqrt().item()
+    point, honest, vague = (score(forecaster, SMALL, 5) for forecaster in (told(1e-9), told(power), told(10 * power)))
+    assert point.mse == honest.mse == vague.mse
+    assert point.crps == pytest.approx(SMALL.batch().future[:, :5].abs().mean().item())
+    assert honest.crps < point.crps < vague.crps
+    zero = window_forecaster(lambda x, horizon, unit: x.new_zeros(len(x), horizon))
+    assert score(zero, SMALL, 5).crps == pytest.approx(point.crps)
 
 
 @pytest.mark.parametrize("horizon", [0, 51])
@@ -183,6 +229,28 @@ def test_a_method_that_changed_is_scored_anew():
     known = evaluate({"mine": persistence()}, TINY)
     changed = evaluate({"mine": lambda lookback, horizon: 0.9 * persistence()(lookback, horizon)}, TINY, known)
     assert (changed.mse != known.mse).all()
+
+
+def test_rows_that_lack_a_score_are_scored_anew_where_they_are_asked_for():
+    both = evaluate({"asked": persistence(), "other": persistence()}, TINY)
+    again = evaluate({"asked": persistence()}, TINY, both.drop(columns="crps")).set_index("method")
+    assert again.loc["other", "crps"].isna().all()
+    assert again.loc["asked", "crps"].tolist() == both[both.method == "asked"].crps.tolist()
+    assert again.mse.tolist() == both.mse.tolist()
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_two_workers_make_the_table_of_one(backend):
+    methods = {
+        "network": network_forecaster(SmallLSTM(4)),
+        "unstable": linear_prediction(ridge=0),
+        "mine": lambda lookback, horizon: lookback[:, -1:] * torch.ones(horizon),
+    }
+    oracles = {"truth": lambda batch: lambda lookback, horizon: batch.future[:, :horizon]}
+    alone = evaluate(methods, TINY, oracles=oracles)
+    with parallel_config(backend=backend, n_jobs=2):
+        pd.testing.assert_frame_equal(evaluate(methods, TINY, oracles=oracles), alone, check_exact=True)
+        pd.testing.assert_frame_equal(evaluate(methods, TINY, alone), alone, check_exact=True)  # none again
 
 
 def test_a_smaller_grid_keeps_the_rows_of_the_larger():

@@ -9,11 +9,12 @@ from harmonics_lib import (
     Seq2SeqGRU,
     SmallLSTM,
     UnstableForecast,
+    central_interval,
     network_forecaster,
     persistence,
     window_forecaster,
 )
-from harmonics_lib.forecasting import LIMIT
+from harmonics_lib.forecasting import LIMIT, ProbabilisticForecaster
 
 
 class Growing(nn.Module):
@@ -36,6 +37,59 @@ def test_classical_and_neural_forecasts_are_held_at_one_limit_and_counted(foreca
     assert torch.allclose(ahead, torch.tensor([[LIMIT * 2] * 2, [1.0] * 2]))
     assert caught[0].message.count == 1
     assert caught[0].filename == __file__  # the line that asked for the forecast
+
+
+class Doubtful(Growing):
+    """… and knows that it may be wrong by half a peak, in noise of a quarter."""
+
+    def distribution(self, lookback, horizon):
+        mean = self.forecast(lookback, horizon)
+        return mean, torch.full_like(mean, 0.5), mean.new_full((len(mean), 1), 0.25)
+
+
+def doubtful(x, horizon, unit):
+    return Doubtful().distribution(x, horizon)
+
+
+@pytest.mark.parametrize(
+    "forecaster", [window_forecaster(growing, distribution=doubtful), network_forecaster(Doubtful())]
+)
+def test_a_distribution_has_the_unit_the_limit_and_the_mean_of_the_forecast(forecaster):
+    lookback = torch.tensor([[0.0, -2.0, 2.0], [4.0, 0.0, 0.1]])
+    with pytest.warns(UnstableForecast, match="1 of 2") as caught:
+        prediction = forecaster.distribution(lookback, 2)
+    assert caught[0].filename == __file__
+    assert prediction.mean.tolist() == [[LIMIT * 2] * 2, [1.0] * 2]
+    assert prediction.std.tolist() == [[1.0] * 2, [2.0] * 2]
+    assert prediction.noise_std.tolist() == [[0.5], [1.0]]
+    assert torch.allclose(prediction.observed.variance, torch.tensor([[1.25] * 2, [5.0] * 2]))
+    assert isinstance(forecaster, ProbabilisticForecaster)
+
+
+def test_who_knows_no_error_offers_no_distribution():
+    assert not isinstance(persistence(), ProbabilisticForecaster)
+    assert not isinstance(network_forecaster(SmallLSTM(4)), ProbabilisticForecaster)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_a_forecaster_that_is_certain_has_a_distribution_all_the_same(dtype):
+    def certain(x, horizon, unit):
+        ahead = growing(0.1 * x, horizon, unit)
+        return ahead, torch.zeros_like(ahead), torch.zeros_like(unit)
+
+    prediction = window_forecaster(growing, distribution=certain).distribution(torch.ones(1, 3, dtype=dtype), 2)
+    low, high = central_interval(prediction.observed, 0.9)
+    assert low.dtype == dtype and (high - low).max() < 1e-3
+
+
+def test_a_central_interval_holds_its_share_of_the_samples():
+    normal = torch.distributions.Normal(torch.tensor(3.0, dtype=torch.float64), 2.0)
+    for coverage, deviations in ((0.6827, 1), (0.9545, 2), (0.95, 1.96)):
+        low, high = central_interval(normal, coverage)
+        assert [low.item(), high.item()] == pytest.approx([3 - 2 * deviations, 3 + 2 * deviations], abs=1e-3)
+    for coverage in (0, 1, 95, None, True, float("nan")):
+        with pytest.raises(ValueError, match=r"coverage must be a number between 0 and 1"):
+            central_interval(normal, coverage)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])

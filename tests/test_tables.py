@@ -22,7 +22,8 @@ def test_the_grid_table_marks_the_best_of_each_column_and_never_the_oracle():
 
 
 def test_the_table_by_step_ends_with_the_mean_and_its_interval():
-    score = Score(np.array([[0.1, 0.3], [0.1, 0.3]]), np.ones(2), 0)
+    errors = np.array([[0.1, 0.3], [0.1, 0.3]])
+    score = Score(errors, ranked=np.sqrt(errors), power=np.ones(2), unstable=0)
     assert step_table({"mine": score})["mine"].to_dict() == {
         "step 1": "0.10000",
         "step 2": "0.30000",
