@@ -1,6 +1,7 @@
 """Forecasting sums of sinusoids: what more than one notebook of the report needs."""
 
 from harmonics_lib.classical import dft_extrapolation, known_period_oracle, linear_mmse, noise_level, persistence
+from harmonics_lib.conformal import conformal
 from harmonics_lib.evaluation import (
     FROZEN_SETS,
     FrozenSet,
@@ -49,6 +50,7 @@ __all__ = [
     "burg",
     "by_step",
     "central_interval",
+    "conformal",
     "dft_extrapolation",
     "evaluate",
     "known_period_oracle",

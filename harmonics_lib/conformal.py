@@ -1,0 +1,77 @@
+"""Intervals for any forecaster, by split conformal prediction: as wide as its errors on other windows were."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from harmonics_lib.forecasting import Forecaster, ProbabilisticForecaster, check_coverage, check_lookback, check_whole
+
+
+def conformal(
+    forecaster: Forecaster, past: Tensor, future: Tensor
+) -> Callable[[Tensor, int, float], tuple[Tensor, Tensor]]:
+    """Intervals around forecasts, from windows whose continuation is known.
+
+    For each step ahead, the errors on these windows are put in order; an interval reaches as far
+    to both sides as the share ``coverage`` of them. If a window to come could as well have been one
+    of these, whatever the process and however bad the forecaster, its sample falls inside with at
+    least that probability, on average over windows. Errors are compared in units of the
+    standard deviation of the observed samples where the forecaster states one, so that intervals
+    are wide where it is in doubt, else in peaks of their window.
+
+    Args:
+        forecaster: whose forecasts are in the middle of the intervals.
+        past: (n, N) windows for calibration; future: (n, H) how they went on. With observed
+            futures the intervals are for observed samples, with clean ones for the clean continuation.
+
+    Returns:
+        A function of lookback (B, N), horizon (at most H) and coverage that gives the ends of the intervals
+        (low, high), (B, horizon) each. It raises ``ValueError`` for a coverage that n windows cannot promise.
+
+    Raises:
+        ValueError: windows that are not (n, N) and (n, H), or not finite.
+
+    Sources: Vovk, Gammerman and Shafer (2005); Lei et al. (2018), section 2.2, scaled as in their section 5.2.
+    """
+    check_lookback(past, 1)
+    check_lookback(future, 1)
+    if len(past) != len(future):
+        raise ValueError(f"past and future must be of the same windows, got {len(past)} and {len(future)}")
+    steps = future.shape[1]
+    centre, scale = _centre_and_scale(forecaster, past, steps)
+    ratios = ((future - centre).abs() / scale).sort(dim=0).values  # (n, H), each step in rising order
+
+    def intervals(lookback: Tensor, horizon: int, coverage: float) -> tuple[Tensor, Tensor]:
+        check_whole("horizon", horizon)
+        if horizon > steps:
+            raise ValueError(f"horizon must be at most {steps}, that of the calibration, got {horizon}")
+        centre, scale = _centre_and_scale(forecaster, lookback, horizon)
+        reach = ratios[conformal_rank(len(ratios), coverage) - 1, :horizon].to(lookback) * scale
+        return centre - reach, centre + reach
+
+    return intervals
+
+
+def conformal_rank(count: int, coverage: float) -> int:
+    """Which of ``count`` errors in rising order an error to come stays within, with probability ``coverage`` or more.
+
+    Raises:
+        ValueError: a coverage that is not between 0 and 1, or is too close to 1 for so few errors.
+    """
+    check_coverage(coverage)
+    rank = math.ceil((count + 1) * coverage - 1e-9)
+    if rank > count:
+        least = math.ceil(coverage / (1 - coverage) - 1e-9)
+        raise ValueError(f"a coverage of {coverage:g} needs at least {least} windows for calibration, got {count}")
+    return rank
+
+
+def _centre_and_scale(forecaster: Forecaster, lookback: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+    """(B, horizon) forecasts, and (B, horizon) or (B, 1) what their errors are measured by."""
+    if isinstance(forecaster, ProbabilisticForecaster):
+        prediction = forecaster.distribution(lookback, horizon)
+        return prediction.mean, prediction.observed.stddev
+    peak = lookback.abs().amax(dim=1, keepdim=True)
+    return forecaster(lookback, horizon), torch.where(peak > 0, peak, 1.0)
