@@ -33,6 +33,11 @@ def sparse_bayesian(process: HarmonicProcess, noise_std: float | None = None, it
     then moved to where the window has its own. Learned from each window: which frequencies, how
     many, their power, and the noise.
 
+    Its ``distribution`` is that of the last Gaussian approximation, which is the posterior of the
+    amplitudes, and to first order that of continuous frequencies; that noise and the number of
+    components are estimates is left out, and off the grid any frequencies but those that were
+    chosen. A window without noise is continued with certainty.
+
     Args:
         process: distribution of the periods, and range of the number of components.
         noise_std: standard deviation of the noise in the unit of the lookback; None to start at
@@ -48,8 +53,9 @@ def sparse_bayesian(process: HarmonicProcess, noise_std: float | None = None, it
     check_noise_std(noise_std)
     check_whole("iterations", iterations)
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+    def distribution(x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ahead, clean = continue_clean(x, horizon)
+        std, level = torch.zeros_like(ahead), torch.zeros_like(unit)
         noise = torch.full_like(unit, math.nan if noise_std is None else noise_std) / unit
         noisy = ~(clean & noise.isnan()[:, 0])
         if noisy.any():
@@ -57,22 +63,51 @@ def sparse_bayesian(process: HarmonicProcess, noise_std: float | None = None, it
             scale = torch.where(scale > 0, scale, 1.0)
             variance = (noise[noisy] / scale).square()[:, 0]
             parts = zip((x[noisy] / scale).split(_CHUNK), variance.split(_CHUNK), strict=True)
-            ahead[noisy] = scale * torch.cat(
-                [_forecast(part, horizon, process, *rest, iterations) for part, *rest in parts]
-            )
-        return ahead
+            forecasts = [_forecast(part, horizon, process, *rest, iterations) for part, *rest in parts]
+            for result, tensors in zip((ahead, std, level), zip(*forecasts, strict=True), strict=True):
+                result[noisy] = scale * torch.cat(tensors)
+        return ahead, std, level
 
-    return window_forecaster(estimate, minimum=12)
-
-
-def _forecast(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor, iterations: int) -> Tensor:
-    """(B, horizon) forecasts of windows x (B, N) of power 1; noise: (B,) variances, NaN where they are unknown."""
-    frequencies, posterior = _fit(x, process, noise, iterations)
-    return _synthesise(_waves(frequencies, x.shape[1], horizon), posterior.mean[:, None])[:, 0]
+    return window_forecaster(lambda *window: distribution(*window)[0], minimum=12, distribution=distribution)
 
 
-def _fit(x: Tensor, process: HarmonicProcess, noise: Tensor, iterations: int) -> tuple[Tensor, "_Gaussian"]:
-    """(P,) or (B, P) frequencies and the posterior; arguments as for ``_forecast``."""
+def _forecast(
+    x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor, iterations: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and standard deviation of the continuation, (B, horizon) each, and standard deviation of the noise, (B, 1).
+
+    x: (B, N) windows of power 1; noise: (B,) variances, NaN where they are unknown.
+    """
+    frequencies, belief, cell = _fit(x, process, noise, iterations)
+    waves = _waves(frequencies, 0, x.shape[1] + horizon)
+    posterior = _gaussian(belief, waves[..., : x.shape[1], :])
+    ahead = _synthesise(waves[..., x.shape[1] :, :], posterior.mean[:, None])[:, 0]
+    return ahead, _predictive_std(belief, posterior, waves, cell), belief.noise.sqrt()[:, None]
+
+
+def _predictive_std(belief: "_Belief", posterior: "_Gaussian", waves: Tensor, cell: float) -> Tensor:
+    """(B, H) standard deviation of the clean continuation, for waves (…, N + H, P) over window and continuation.
+
+    A Gaussian process: its covariance is that of the factors' variances and, to first order, of
+    frequencies that may lie anywhere in a ``cell`` (see ``_move``).
+    """
+    length, variance = belief.x.shape[1], 1 / belief.precision
+    lags = _synthesise(waves, variance.to(waves.dtype)[:, None])[:, 0]  # (B, N + H) autocovariance
+    time = torch.arange(lags.shape[1], device=lags.device)
+    covariance = lags[:, (time[:, None] - time[:length]).abs()]  # (B, N + H, N) of all samples with the window's
+    prior, cholesky = lags[:, :1], posterior.cholesky
+    if cell > 0:
+        slopes = cell / math.sqrt(12) * _slopes(waves, posterior.mean, length)  # (B, N + H, P)
+        covariance = covariance + slopes @ slopes[:, :length].mT
+        prior = prior + slopes[:, length:].square().sum(dim=2)
+        noise = belief.noise[:, None, None] * torch.eye(length).to(covariance)
+        cholesky = torch.linalg.cholesky(covariance[:, :length] + noise)
+    known = torch.linalg.solve_triangular(cholesky, covariance[:, length:].mT, upper=False)  # (B, N, H)
+    return (prior - known.square().sum(dim=1)).clamp_min(0).sqrt()
+
+
+def _fit(x: Tensor, process: HarmonicProcess, noise: Tensor, iterations: int) -> tuple[Tensor, "_Belief", float]:
+    """(P,) or (B, P) frequencies, the belief about them, and the cell they move in; arguments as for ``_forecast``."""
     length = x.shape[1]
     grid, mass = (table.to(x) for table in process.prior(spacing=1 / (4 * length)))
     waves = _waves(grid, 0, length)
@@ -81,9 +116,10 @@ def _fit(x: Tensor, process: HarmonicProcess, noise: Tensor, iterations: int) ->
     for step in range(iterations if on_grid else iterations // 2):
         belief = _propagate(belief, waves, first=step == 0)
     if on_grid:
-        return grid, _gaussian(belief, waves)
+        return grid, belief, 0.0
     low, high = process.periods
-    return _leave_grid(*_strongest(belief, waves, grid), (1 / high, 1 / low), (1 / low - 1 / high) / len(grid))
+    cell = (1 / low - 1 / high) / len(grid)
+    return *_leave_grid(*_strongest(belief, waves, grid), (1 / high, 1 / low), cell), cell
 
 
 def _strongest(belief: "_Belief", waves: Tensor, grid: Tensor) -> tuple["_Belief", Tensor]:
@@ -95,8 +131,8 @@ def _strongest(belief: "_Belief", waves: Tensor, grid: Tensor) -> tuple["_Belief
     return replace(belief, mass=belief.mass[kept], precision=precision, shift=shift), grid[kept]
 
 
-def _leave_grid(belief: "_Belief", grid: Tensor, ends: tuple[float, float], cell: float) -> tuple[Tensor, "_Gaussian"]:
-    """Frequencies, moved from the grid (B, K) to where the windows have theirs, and the posterior there.
+def _leave_grid(belief: "_Belief", grid: Tensor, ends: tuple[float, float], cell: float) -> tuple[Tensor, "_Belief"]:
+    """Frequencies, moved from the grid (B, K) to where the windows have theirs, and the belief there.
 
     ends: lowest and highest frequency; cell: spacing of the grid.
 
@@ -119,7 +155,7 @@ def _leave_grid(belief: "_Belief", grid: Tensor, ends: tuple[float, float], cell
         frequencies = torch.where(better[:, None], moved, frequencies)
         unexplained = torch.where(better, left, unexplained)
         reach = torch.where(better, reach, reach / 2)
-    return frequencies, _gaussian(belief, _waves(frequencies, 0, length))
+    return frequencies, belief
 
 
 def _start_from_few(belief: "_Belief", grid: Tensor, ends: tuple[float, float]) -> tuple["_Belief", Tensor]:
@@ -341,9 +377,7 @@ def _move(belief: _Belief, frequencies: Tensor, grid: Tensor, cell: float, reach
     length = belief.x.shape[1]
     waves = _waves(frequencies, 0, length)
     posterior = _gaussian(belief, waves)
-    time = torch.arange(length).to(grid) - (length - 1) / 2
-    turning = 2j * math.pi * time[:, None] * waves  # (B, N, P)
-    slopes = (turning * posterior.mean.conj()[:, None]).real  # (B, N, P): change with the frequency
+    slopes = _slopes(waves, posterior.mean, length)
     displaced = frequencies - grid
     covariance = posterior.cholesky @ posterior.cholesky.mT + cell**2 / 12 * slopes @ slopes.mT  # (B, N, N)
     target = posterior.rest[..., None] + slopes @ displaced[..., None]  # (B, N, 1)
@@ -353,3 +387,9 @@ def _move(belief: _Belief, frequencies: Tensor, grid: Tensor, cell: float, reach
     angle = math.pi * step * (length - 1)
     turn = torch.polar(torch.ones_like(angle), angle)
     return replace(belief, shift=belief.shift * turn), frequencies + step
+
+
+def _slopes(waves: Tensor, amplitudes: Tensor, length: int) -> Tensor:
+    """(B, T, P) change of a signal with each frequency, for waves (…, T, P); phases are kept at mid-window."""
+    time = torch.arange(waves.shape[-2]).to(amplitudes.real) - (length - 1) / 2
+    return (2j * math.pi * time[:, None] * waves * amplitudes.conj()[:, None]).real

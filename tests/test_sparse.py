@@ -10,13 +10,22 @@ from sklearn.linear_model import ARDRegression
 
 from harmonics_lib import (
     HarmonicProcess,
+    central_interval,
     known_period_oracle,
     linear_mmse,
     nonlinear_least_squares,
     random_stream,
     sparse_bayesian,
 )
-from harmonics_lib.sparse import _diagonal_sums, _gaussian, _prior_belief, _propagate, _waves
+from harmonics_lib.sparse import (
+    _diagonal_sums,
+    _gaussian,
+    _predictive_std,
+    _prior_belief,
+    _propagate,
+    _slopes,
+    _waves,
+)
 
 WHOLE = HarmonicProcess((1, 45), (2, 99))
 ANY = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
@@ -190,3 +199,54 @@ def test_windows_do_not_touch_each_other():
     )
     together = sparse_bayesian(WHOLE)(batch.past, 10)
     assert torch.allclose(together[250:260], sparse_bayesian(WHOLE)(batch.past[250:260], 10), atol=1e-9)
+
+
+@pytest.mark.parametrize("process", [WHOLE, ANY], ids=["whole", "any"])
+def test_the_spread_of_the_future_is_that_of_a_regression_on_waves(process):
+    """Sines, cosines and, off the grid, displacements as columns: the textbook's posterior covariance."""
+    x = torch.randn(3, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    grid, mass = process.prior(spacing=1 / 80)
+    cell = 0.0 if process is WHOLE else 0.01
+    belief = _prior_belief(x, mass, (1, 5), torch.full((3,), 0.1, dtype=torch.float64))
+    waves = _waves(grid, 0, 30)
+    posterior = _gaussian(belief, waves[:20])
+    columns = [waves.real.expand(3, -1, -1), waves.imag.expand(3, -1, -1), _slopes(waves, posterior.mean, 20)]
+    precision = torch.cat([belief.precision, belief.precision], dim=1)
+    if cell:
+        precision = torch.cat([precision, torch.full_like(belief.precision, 12 / cell**2)], dim=1)
+    design = torch.cat(columns if cell else columns[:2], dim=2)
+    covariance = torch.linalg.inv(design[:, :20].mT @ design[:, :20] / 0.1 + torch.diag_embed(precision))
+    variance = (design[:, 20:] @ covariance @ design[:, 20:].mT).diagonal(dim1=1, dim2=2)
+    assert torch.allclose(_predictive_std(belief, posterior, waves, cell).square(), variance, rtol=1e-8)
+
+
+@pytest.mark.parametrize("process, too_sure", [(WHOLE, 0.1), (ANY, 0.3)], ids=["whole", "any"])
+def test_it_knows_its_error(process, too_sure):
+    """Nearly, for whole periods; off the grid it is too sure of the frequencies that it chose."""
+    batch = HarmonicProcess(5, (2, 99), process.integer_periods, 0.1).sample(
+        100, 110, 100, generator=random_stream(0, "spread"), dtype=torch.float64
+    )
+    forecaster = sparse_bayesian(process)
+    prediction = forecaster.distribution(batch.past, 10)
+    assert torch.equal(prediction.mean, forecaster(batch.past, 10))
+    assert prediction.noise_std.median().item() == pytest.approx(0.1, rel=0.1)
+    clean, observed = (prediction.clean, batch.future, too_sure), (prediction.observed, batch.observed[:, 100:], 0.1)
+    for distribution, target, least in (clean, observed):
+        low, high = central_interval(distribution, 0.8)
+        inside = ((low <= target) & (target <= high)).double().mean().item()
+        assert 0.8 - least < inside < 0.85
+
+
+def test_it_knows_when_it_is_sure():
+    batch = HarmonicProcess(5, (2, 99), noise_std=0.1).sample(
+        100, 110, 100, generator=random_stream(0, "spread"), dtype=torch.float64
+    )
+    prediction = sparse_bayesian(WHOLE).distribution(batch.past, 10)
+    errors, spread = (prediction.mean - batch.future).square().mean(dim=1), prediction.std.mean(dim=1)
+    sure = spread < spread.median()
+    assert errors[sure].mean() < errors[~sure].mean() / 2
+
+
+def test_a_window_without_noise_is_continued_with_certainty():
+    prediction = sparse_bayesian(WHOLE).distribution(tones([7, 16, 50])[:, :100], 10)
+    assert prediction.observed.stddev.max() < 1e-6
