@@ -21,7 +21,14 @@ from harmonics_lib.forecasting import (
     network_forecaster,
     window_forecaster,
 )
-from harmonics_lib.linear_prediction import burg, linear_prediction, matrix_pencil, tufts_kumaresan
+from harmonics_lib.linear_prediction import (
+    autoregression,
+    burg,
+    cadzow,
+    linear_prediction,
+    matrix_pencil,
+    tufts_kumaresan,
+)
 from harmonics_lib.networks import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
 from harmonics_lib.nonlinear import nonlinear_least_squares
 from harmonics_lib.published import load_benchmark, load_forecaster, load_grid, load_metrics, trained_networks
@@ -46,9 +53,11 @@ __all__ = [
     "Stage",
     "TrainingConfig",
     "UnstableForecast",
+    "autoregression",
     "bootstrap_interval",
     "burg",
     "by_step",
+    "cadzow",
     "central_interval",
     "conformal",
     "dft_extrapolation",

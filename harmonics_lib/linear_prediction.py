@@ -5,9 +5,11 @@ phases. Linear prediction estimates the weights, the matrix pencil the poles of 
 """
 
 import math
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from harmonics_lib.classical import least_squares, noise_level
 from harmonics_lib.forecasting import LIMIT, Forecaster, check_whole, is_number, window_forecaster
@@ -67,9 +69,92 @@ def tufts_kumaresan(order: int = 66, rank: int | None = None) -> Forecaster:
             raise ValueError(f"rank must be None or a whole number from 1 to the order {order}, got {rank}")
 
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        return _run_on(x, _truncated_solution(*_prediction_equations(x, order, backward=True), rank), horizon)
+        ranks = None if rank is None else torch.full((len(x),), rank)
+        return _run_on(x, _truncated_solution(*_prediction_equations(x, order, backward=True), ranks), horizon)
 
     return window_forecaster(estimate, minimum=max(12, order + 1))
+
+
+#: What a criterion adds to N log(error power) for ``order`` weights and N = ``length`` samples.
+CRITERIA: dict[str, Callable[[int, int], float]] = {
+    "aicc": lambda order, length: length * (length + order) / (length - order - 2),
+    "bic": lambda order, length: order * math.log(length),
+}
+
+
+def autoregression(criterion: str = "aicc", most: int = 66) -> Forecaster:
+    """Burg's linear prediction of the order that an information criterion chooses for each window.
+
+    Args:
+        criterion: ``"aicc"`` (Hurvich and Tsai 1989) or ``"bic"`` (Schwarz 1978).
+        most: the highest order that it may choose; for a window of N samples N - 3 at the most.
+
+    Raises:
+        ValueError: settings out of range, or a lookback shorter than 12 samples.
+
+    Sources: Burg (1968) for the weights; Brockwell and Davis (1991), section 9.3, for the choice.
+    """
+    check_whole("most", most)
+    if criterion not in CRITERIA:
+        raise ValueError(f"criterion must be one of {', '.join(CRITERIA)}, got {criterion!r}")
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        return _run_on(x, _chosen_weights(x, CRITERIA[criterion], min(most, x.shape[1] - 3)), horizon)
+
+    return window_forecaster(estimate, minimum=12)
+
+
+def _chosen_weights(x: Tensor, penalty: Callable[[int, int], float], most: int) -> Tensor:
+    """(B, most) weights by Burg's method of the order that is best for each window; 0 beyond it."""
+    length, floor = x.shape[1], 1e-28 * x.square().mean(dim=1).clamp_min(torch.finfo(x.dtype).tiny)
+    chosen, best = x.new_zeros(len(x), most), x.new_full((len(x),), math.inf)
+    for order, (weights, error) in enumerate(_burg_orders(x, most)):
+        value = length * torch.maximum(error, floor).log() + penalty(order, length)
+        better = value < best
+        best = torch.where(better, value, best)
+        chosen = torch.where(better[:, None], pad(weights, (0, most - order)), chosen)
+    return chosen
+
+
+def cadzow(rank: int | None = None, iterations: int = 5) -> Forecaster:
+    """Tufts and Kumaresan's linear prediction of a window whose noise was taken out by alternating projections.
+
+    K sinusoids have a Hankel matrix of rank 2 K. In turn, the window's matrix of N / 2 columns is
+    cut to that rank, and the result made a Hankel matrix again by the mean of each antidiagonal.
+
+    Args:
+        rank: two for each sinusoid; None for what Tufts and Kumaresan's equations have (see ``signal_rank``).
+        iterations: number of times that both projections are made.
+
+    Raises:
+        ValueError: settings out of range, or a lookback shorter than 12 or 2 ``rank`` samples.
+
+    Source: Cadzow (1988).
+    """
+    check_whole("iterations", iterations)
+    if rank is not None:
+        check_whole("rank", rank)
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        equations, _ = _prediction_equations(x, 2 * x.shape[1] // 3, backward=True)
+        found = signal_rank(torch.linalg.svdvals(equations), max(equations.shape[1:]))
+        ranks = found if rank is None else torch.full_like(found, rank)
+        for _ in range(iterations):
+            x = _of_rank(x, ranks)
+        return _recurrence(x, horizon, ranks)
+
+    return window_forecaster(estimate, minimum=max(12, 2 * (rank or 0)))
+
+
+def _of_rank(x: Tensor, ranks: Tensor) -> Tensor:
+    """(B, N) means of the antidiagonals of the Hankel matrices of windows x (B, N), cut to ranks (B,)."""
+    u, singular, vh = torch.linalg.svd(x.unfold(1, x.shape[1] // 2 + 1, 1), full_matrices=False)
+    rows, columns = u.shape[1], vh.shape[2]
+    kept = torch.where(torch.arange(singular.shape[1], device=x.device) < ranks[:, None], singular, 0.0)
+    cut = (u * kept[:, None]) @ vh  # (B, rows, columns)
+    shifted = pad(cut, (0, rows)).flatten(1)[:, :-rows].unflatten(1, (rows, -1))  # row i begins in column i
+    count = pad(cut.new_ones(rows, columns), (0, rows)).flatten()[:-rows].unflatten(0, (rows, -1)).sum(dim=0)
+    return shifted.sum(dim=1) / count
 
 
 def continue_clean(x: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
@@ -88,10 +173,10 @@ def continue_clean(x: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
     return ahead, clean
 
 
-def _recurrence(x: Tensor, horizon: int) -> Tensor:
+def _recurrence(x: Tensor, horizon: int, ranks: Tensor | None = None) -> Tensor:
     """(B, horizon) continuation of windows x (B, N) by Tufts and Kumaresan's recurrence of 2 N / 3 weights."""
     equations, target = _prediction_equations(x, 2 * x.shape[1] // 3, backward=True)
-    return _run_on(x, _truncated_solution(equations, target, rank=None), horizon)
+    return _run_on(x, _truncated_solution(equations, target, ranks), horizon)
 
 
 def burg(order: int = 66) -> Forecaster:
@@ -131,28 +216,36 @@ def _ridge_solution(equations: Tensor, target: Tensor, power: Tensor) -> Tensor:
     return least_squares(equations, target, cutoff=1e-15)
 
 
-def _truncated_solution(equations: Tensor, target: Tensor, rank: int | None) -> Tensor:
-    """(B, order) least squares within the strongest ``rank`` singular vectors."""
+def _truncated_solution(equations: Tensor, target: Tensor, ranks: Tensor | None) -> Tensor:
+    """(B, order) least squares within as many singular vectors as ``ranks`` (B,), or those that stand out, say."""
     u, singular, vh = torch.linalg.svd(equations, full_matrices=False)
     snapshots = max(equations.shape[1:])
-    ranks = signal_rank(singular, snapshots) if rank is None else torch.full((len(target),), rank)
+    ranks = signal_rank(singular, snapshots) if ranks is None else ranks
     kept = torch.arange(singular.shape[1], device=singular.device) < ranks.to(singular.device)[:, None]
     inverse = torch.where(kept & (singular > 1e-15 * singular[:, :1]), 1 / singular, 0.0)
     return ((vh.mT * inverse[:, None]) @ (u.mT @ target[..., None]))[..., 0]
 
 
 def burg_weights(x: Tensor, order: int) -> Tensor:
-    """(B, order) prediction weights by Burg's method (1968): each reflection minimises both errors' power."""
+    """(B, order) prediction weights by Burg's method (1968)."""
+    *_, (weights, _) = _burg_orders(x, order)
+    return weights
+
+
+def _burg_orders(x: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """(B, order) weights and the (B,) power of their errors, for each order from 0; a reflection minimises both."""
     forward, backward = x[:, 1:], x[:, :-1]
-    weights = x.new_zeros(len(x), 0)
+    weights, error = x.new_zeros(len(x), 0), x.square().mean(dim=1, keepdim=True)
     rounding = 1e-28 * x.square().sum(dim=1, keepdim=True)  # once the errors are rounding, there is nothing to reflect
-    for _ in range(order):
+    yield weights, error[:, 0]
+    for _ in range(most):
         power = (forward.square() + backward.square()).sum(dim=1, keepdim=True)
         both = 2 * (forward * backward).sum(dim=1, keepdim=True)
         reflection = torch.where(power > rounding, both / power.clamp_min(torch.finfo(x.dtype).tiny), 0.0)
         weights = torch.cat([weights - reflection * weights.flip(1), reflection], dim=1)
+        error = error * (1 - reflection.square())
         forward, backward = (forward - reflection * backward)[:, 1:], (backward - reflection * forward)[:, :-1]
-    return weights
+        yield weights, error[:, 0]
 
 
 def _run_on(x: Tensor, weights: Tensor, horizon: int) -> Tensor:

@@ -10,7 +10,9 @@ import torch
 from harmonics_lib import (
     HarmonicProcess,
     UnstableForecast,
+    autoregression,
     burg,
+    cadzow,
     dft_extrapolation,
     known_period_oracle,
     linear_mmse,
@@ -22,7 +24,7 @@ from harmonics_lib import (
     sparse_bayesian,
     tufts_kumaresan,
 )
-from harmonics_lib.linear_prediction import burg_weights, signal_rank
+from harmonics_lib.linear_prediction import _of_rank, burg_weights, continue_clean, signal_rank
 
 WHOLE = HarmonicProcess((1, 45), (2, 99))
 ANY = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
@@ -34,12 +36,14 @@ EXACT = {
     "matrix pencil": matrix_pencil(),
     "matrix pencil on the unit circle": matrix_pencil(unit_circle=True),
     "matrix pencil of given order": matrix_pencil(order=8),
+    "cadzow": cadzow(),
 }
 FORECASTERS = EXACT | {
     "persistence": persistence(),
     "dft": dft_extrapolation(),
     "tapered dft": dft_extrapolation("hann"),
     "burg": burg(),
+    "autoregression": autoregression(),
     "linear mmse": linear_mmse(WHOLE),
     "sparse bayesian": sparse_bayesian(WHOLE),
     "sparse bayesian of any period": sparse_bayesian(ANY),
@@ -153,6 +157,57 @@ def test_burg_is_always_stable():
         assert np.abs(np.roots([1, *-weights])).max() < 1
 
 
+@pytest.mark.parametrize("criterion", ["aicc", "bic"])
+def test_the_order_of_an_autoregression_is_what_the_criterion_says_of_the_spectrum_packages_fits(criterion):
+    spectrum = pytest.importorskip("spectrum", reason="needs a C compiler to install")
+    past, length = noisy_windows(6, noise=0.3).past, 100
+    for window, ahead in zip(past.numpy(), autoregression(criterion, most=40)(past, 1)[:, 0].tolist(), strict=True):
+        fits = [spectrum.arburg(window, order)[:2] for order in range(1, 41)]
+        values = [
+            length * math.log(power)
+            + (order * math.log(length) if criterion == "bic" else 2 * (order + 1) * length / (length - order - 2))
+            for order, (_, power) in enumerate(fits, start=1)
+        ]
+        weights = -fits[int(np.argmin(values))][0].real
+        assert ahead == pytest.approx(window[: -len(weights) - 1 : -1] @ weights, abs=1e-9)
+
+
+def test_bic_finds_the_order_of_an_autoregressive_process():
+    generator = torch.Generator().manual_seed(0)
+    steps = torch.randn(600, 200, dtype=torch.float64, generator=generator).unbind()
+    series = [torch.zeros_like(steps[0])] * 2
+    for step in steps:
+        series.append(1.2 * series[-1] - 0.8 * series[-2] + step)
+    past = torch.stack(series[-500:], dim=1)
+    exact = past[:, -1:] * 1.2 - past[:, -2:-1] * 0.8
+    errors = [(autoregression("bic", most)(past, 1) - exact).square().mean() for most in (1, 2, 40)]
+    assert errors[2] < 1.3 * errors[1] < errors[0] / 30
+
+
+def test_cadzow_takes_noise_out_of_one_tone():
+    """Of N samples, 4 parameters' worth of noise stays at the least, in a matrix of rank 2."""
+    batch = noisy_windows(100, components=1)
+    cleaned = batch.past
+    for _ in range(5):
+        cleaned = _of_rank(cleaned, torch.full((100,), 2))
+    singular = torch.linalg.svdvals(cleaned.unfold(1, 51, 1))
+    assert (singular[:, 2] < 1e-3 * singular[:, 0]).all()
+    left = (cleaned - batch.clean[:, :100]).square().mean().item()
+    assert 0.02 < left / 0.1**2 < 0.06
+
+
+def test_the_rank_of_a_window_is_kept_by_antidiagonal_means():
+    signal = mixture([7, 16], 60)
+    assert torch.allclose(_of_rank(signal, torch.full((4,), 4)), signal, atol=1e-12)
+
+
+@pytest.mark.parametrize("length", [12, 40, 99, 100])
+def test_noise_however_small_is_not_taken_for_a_clean_window(length):
+    noise = torch.randn(200, length, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert not continue_clean(mixture([7, 16], length).repeat(50, 1) + 1e-3 * noise, 5)[1].any()
+    assert continue_clean(mixture([7, 16], length), 5)[1].all() or length == 12
+
+
 def test_ridge_solves_the_normal_equations():
     past = noisy_windows(1).past
     rows = past[0].unfold(0, 11, 1).numpy()
@@ -254,6 +309,10 @@ def test_the_oracle_serves_its_own_batch_only():
         (lambda: tufts_kumaresan(rank=67), "rank must be None or a whole number from 1 to the order 66"),
         (lambda: burg(0), "order must be a whole number"),
         (lambda: matrix_pencil(order=-1), "order must be a whole number"),
+        (lambda: autoregression("aic"), "criterion must be one of aicc, bic, got 'aic'"),
+        (lambda: autoregression(most=0), "most must be a whole number"),
+        (lambda: cadzow(rank=0), "rank must be a whole number"),
+        (lambda: cadzow(iterations=0), "iterations must be a whole number"),
         (lambda: linear_mmse(WHOLE, noise_std=-0.1), "noise_std must be None or a number"),
         (lambda: sparse_bayesian(WHOLE, noise_std=math.nan), "noise_std must be None or a number"),
         (lambda: sparse_bayesian(WHOLE, iterations=0), "iterations must be a whole number"),
