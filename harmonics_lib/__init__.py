@@ -1,5 +1,6 @@
 """Forecasting sums of sinusoids: what more than one notebook of the report needs."""
 
+from harmonics_lib.auto import auto_forecaster
 from harmonics_lib.classical import dft_extrapolation, known_period_oracle, linear_mmse, noise_level, persistence
 from harmonics_lib.conformal import conformal
 from harmonics_lib.evaluation import (
@@ -53,6 +54,7 @@ __all__ = [
     "Stage",
     "TrainingConfig",
     "UnstableForecast",
+    "auto_forecaster",
     "autoregression",
     "bootstrap_interval",
     "burg",

@@ -37,12 +37,7 @@ def nonlinear_least_squares(most: int = 20, frequencies: tuple[float, float] = (
 
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
         found, counts = fit_sinusoids(x, min(most, x.shape[1] // 4), frequencies)
-        ahead = x.new_zeros(len(x), horizon)
-        for count in counts.unique().tolist():  # windows with equally many sinusoids at once; without any, 0
-            if count > 0:
-                same = counts == count
-                ahead[same] = _continue(x[same], found[same, :count], horizon)
-        return ahead
+        return continue_sinusoids(x, found, counts, horizon)[0]
 
     return window_forecaster(estimate, minimum=12)
 
@@ -66,6 +61,20 @@ def fit_sinusoids(x: Tensor, most: int, frequencies: tuple[float, float]) -> tup
         if len(rows) == 0:
             break
     return kept, counts
+
+
+def continue_sinusoids(x: Tensor, found: Tensor, counts: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+    """What the first ``counts`` (B,) of frequencies (B, K) make of windows x (B, N).
+
+    Returns:
+        (B, horizon) continuations; (B, N) what the sinusoids leave of the windows.
+    """
+    ahead, residual = x.new_zeros(len(x), horizon), x.clone()
+    for count in counts.unique().tolist():  # windows with equally many sinusoids at once; without any, 0
+        if count > 0:
+            same = counts == count
+            ahead[same], residual[same] = _continue(x[same], found[same, :count], horizon)
+    return ahead, residual
 
 
 def _criterion(residual: Tensor, count: int) -> Tensor:
@@ -111,11 +120,11 @@ def _amplitudes(found: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return torch.complex(real, imag), waves, x - (columns @ fit[..., None])[..., 0]
 
 
-def _continue(x: Tensor, found: Tensor, horizon: int) -> Tensor:
-    """(B, horizon) samples after x (B, N) of the sinusoids of frequencies (B, K)."""
-    amplitudes, *_ = _amplitudes(found, x)
+def _continue(x: Tensor, found: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+    """(B, horizon) samples after x (B, N) of the sinusoids of frequencies (B, K), and the residual (B, N)."""
+    amplitudes, _, residual = _amplitudes(found, x)
     waves = _waves(found, _centred(x.shape[1], x.shape[1], horizon).to(x))
-    return (waves @ amplitudes.conj()[..., None])[..., 0].real
+    return (waves @ amplitudes.conj()[..., None])[..., 0].real, residual
 
 
 def _centred(length: int, start: int, count: int) -> Tensor:
