@@ -16,7 +16,7 @@ _PAIRED = 200  # whole periods of which all pairs are tried; of more, single one
 _MORE = 20.0  # the evidence of more components than are tried, in units of that of one more
 _MOST = 5  # sinusoids that nonlinear least squares may find
 # Log odds of what it finds: constant, slopes in log(noise variance left / that of sparse Bayesian) and in their number.
-_ODDS = (2.5, -14.0, -1.0)
+_ODDS = (2.6, -9.0, -1.1)
 
 
 def auto_forecaster(process: HarmonicProcess | None = None) -> Forecaster:

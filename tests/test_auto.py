@@ -24,7 +24,7 @@ WHOLE = HarmonicProcess((1, 45), (2, 99))
 ANY = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
 
 
-def drawn(components, noise, integer=True, count=60, periods=(2, 99), length=110):
+def drawn(components, noise, integer=True, count=40, periods=(2, 99), length=110):
     process = HarmonicProcess(components, periods, integer, noise)
     return process.sample(count, length, 100, generator=random_stream(0, "auto"), dtype=torch.float64)
 
@@ -58,7 +58,7 @@ def test_no_method_is_much_better(process, components, noise):
 
 @pytest.mark.parametrize("components", [1, 2])
 def test_few_whole_periods_are_forecast_better_than_by_any_other_method(components):
-    batch = drawn(components, 0.1, count=200)
+    batch = drawn(components, 0.1, count=100)
     assert error(auto_forecaster(WHOLE), batch) < 0.95 * min(error(rival, batch) for rival in rivals(WHOLE))
 
 
@@ -103,7 +103,7 @@ def test_one_more_period_is_what_the_enumeration_says_of_it():
 @pytest.mark.parametrize("components, probable", [(1, True), (2, True), (10, False)])
 def test_few_are_told_from_many(components, probable):
     batch = drawn(components, 0.03)
-    noise = torch.full((60,), 0.03**2, dtype=torch.float64)
+    noise = torch.full((40,), 0.03**2, dtype=torch.float64)
     _, odds = _enumerated(batch.past, 10, WHOLE, noise)
     assert ((odds > 0) == probable).double().mean() > 0.7
 
