@@ -34,6 +34,7 @@ from harmonics_lib.networks import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, Smal
 from harmonics_lib.nonlinear import nonlinear_least_squares
 from harmonics_lib.published import load_benchmark, load_forecaster, load_grid, load_metrics, trained_networks
 from harmonics_lib.runs import Run, Stage, TrainingConfig, seeded
+from harmonics_lib.series import forecast
 from harmonics_lib.signals import HarmonicProcess, SignalBatch, random_stream
 from harmonics_lib.sparse import sparse_bayesian
 from harmonics_lib.training import train
@@ -64,6 +65,7 @@ __all__ = [
     "conformal",
     "dft_extrapolation",
     "evaluate",
+    "forecast",
     "known_period_oracle",
     "linear_mmse",
     "linear_prediction",

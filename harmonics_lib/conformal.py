@@ -61,11 +61,16 @@ def conformal_rank(count: int, coverage: float) -> int:
         ValueError: a coverage that is not between 0 and 1, or is too close to 1 for so few errors.
     """
     check_coverage(coverage)
-    rank = math.ceil((count + 1) * coverage - 1e-9)
-    if rank > count:
-        least = math.ceil(coverage / (1 - coverage) - 1e-9)
-        raise ValueError(f"a coverage of {coverage:g} needs at least {least} windows for calibration, got {count}")
-    return rank
+    if count < least_count(coverage):
+        raise ValueError(
+            f"a coverage of {coverage:g} needs at least {least_count(coverage)} windows for calibration, got {count}"
+        )
+    return math.ceil((count + 1) * coverage - 1e-9)
+
+
+def least_count(coverage: float) -> int:
+    """Number of errors from which on one of them bounds an error to come with probability ``coverage``."""
+    return math.ceil(coverage / (1 - coverage) - 1e-9)
 
 
 def _centre_and_scale(forecaster: Forecaster, lookback: Tensor, horizon: int) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,189 @@
+"""A forecast of a plain series: mean and trend taken out, a window chosen, an interval, an index that goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from harmonics_lib.classical import least_squares
+from harmonics_lib.conformal import conformal, least_count
+from harmonics_lib.forecasting import Forecaster, central_interval, check_coverage, check_whole
+from harmonics_lib.nonlinear import fit_sinusoids
+from harmonics_lib.signals import HarmonicProcess
+from harmonics_lib.sparse import sparse_bayesian
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHORTEST, _LONGEST = 24, 200  # samples of a window
+_ORIGINS = 40  # of earlier forecasts, from whose errors an interval is learned
+_TONES = 10  # at most, beside which a mean and a trend are looked for
+_WORTH = (0, 1, 4)  # times log N that nothing, a mean, or a mean and a slope have to pay for themselves
+
+
+def forecast(series: pd.Series | np.ndarray | Sequence[float], horizon: int, coverage: float = 0.9) -> pd.DataFrame:
+    """The next samples of a series that oscillates, with an interval.
+
+    The last 200 samples, or all if there are fewer, are the window. A mean, or a mean and a linear
+    trend, are taken out where the Bayesian information criterion speaks for them beside
+    sinusoids, and are added to the forecast of the rest. The interval is learned from the errors
+    of 40 earlier forecasts of the series itself (rolling origins, Tashman 2000), made from at
+    least 24 samples each, by split conformal prediction, scaled by the standard deviation that was
+    predicted. In a series shorter than 250 samples or so they see less than the last one does, so
+    that the interval is rather too wide. Where fewer than coverage / (1 - coverage) of them can be
+    made, it is the model's own, which is too narrow.
+
+    Args:
+        series: samples at equal distances, at least 24: a pandas Series, an array or a list.
+        horizon: number of samples to forecast.
+        coverage: share of the samples to be observed that the interval is meant to hold.
+
+    Returns:
+        A row for each sample to come with ``mean``, ``low`` and ``high``. The index goes on where that of the series
+        ends: in time, in periods or in equal steps; labels of other kinds, and arrays, go on as positions.
+
+    Raises:
+        ValueError: a series that is not of one dimension, not of numbers, too short, constant, that has missing or
+            infinite values, or whose index leaves gaps; a horizon or a coverage out of range.
+    """
+    import pandas as pd
+
+    check_whole("horizon", horizon)
+    check_coverage(coverage)
+    values, index = _read(series)
+    ahead = _continue_index(index, horizon)
+    low, high = _interval(torch.from_numpy(values), horizon, coverage, _method())
+    return pd.DataFrame({"mean": (low + high) / 2, "low": low, "high": high}, index=ahead)
+
+
+def _method() -> Forecaster:
+    return sparse_bayesian(HarmonicProcess((1, 45), (2, 99), integer_periods=False))
+
+
+def _interval(past: Tensor, horizon: int, coverage: float, method: Forecaster) -> tuple[np.ndarray, np.ndarray]:
+    """(horizon,) lower and upper ends, with the forecast halfway between them, after all samples (N,) of a series."""
+    window = past[None, -_LONGEST:]
+    trend = _trend(window, horizon)
+    rest, ahead = window - trend[:, : window.shape[1]], trend[:, window.shape[1] :]
+    earlier, later = _rolling_origins(past, horizon)
+    if len(earlier) >= least_count(coverage):
+        trends = _trend(earlier, horizon)
+        earlier, later = earlier - trends[:, :-horizon], later - trends[:, -horizon:]
+        ends = conformal(method, earlier, later)(rest, horizon, coverage)
+    else:
+        ends = central_interval(method.distribution(rest, horizon).observed, coverage)
+    low, high = ((end + ahead)[0].numpy() for end in ends)
+    return low, high
+
+
+def _rolling_origins(past: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+    """(n, W) earlier windows of a series (N,), and (n, horizon) how each went on; n is 40, fewer if it is too short.
+
+    The windows are as long as the last one, if that leaves enough of them. Their futures are
+    apart, if the series is long enough, else spread over all of it.
+    """
+    length = min(_LONGEST, max(_SHORTEST, len(past) - horizon - _ORIGINS + 1))
+    if len(past) < length + horizon:
+        return past.new_zeros(0, length), past.new_zeros(0, horizon)
+    windows = past.unfold(0, length + horizon, 1)
+    first = max(0, len(windows) - 1 - (_ORIGINS - 1) * horizon)
+    chosen = torch.linspace(first, len(windows) - 1, min(_ORIGINS, len(windows) - first)).round().long()
+    return windows[chosen, :length], windows[chosen, length:]
+
+
+def _trend(x: Tensor, horizon: int) -> Tensor:
+    """(B, N + horizon) of nothing, a mean, or a line, whichever explains (B, N) best beside sinusoids, and runs on."""
+    fits = [_beside_sinusoids(x, terms) for terms in range(len(_WORTH))]
+    criterion, coefficients = (torch.stack(kind, dim=1) for kind in zip(*fits, strict=True))
+    best = coefficients[torch.arange(len(x)), criterion.argmin(dim=1)]  # (B, 2)
+    return best @ _powers(x.shape[1], x.shape[1] + horizon).T
+
+
+def _beside_sinusoids(x: Tensor, terms: int) -> tuple[Tensor, Tensor]:
+    """(B,) criterion of so many powers of time beside sinusoids, and (B, 2) the coefficients of the powers.
+
+    Fitted together, for the mean of a sinusoid over a window that is no multiple of its period is
+    not the mean of the series. A coefficient counts as in ``nonlinear_least_squares``: a slope is
+    known to N^-3/2, so it counts three times.
+    """
+    length = x.shape[1]
+    powers = _powers(length, length)[:, :terms].expand(len(x), -1, -1)
+    rest = x - (powers @ least_squares(powers, x, cutoff=1e-12)[..., None])[..., 0] if terms > 0 else x
+    peak = rest.abs().amax(dim=1, keepdim=True)
+    unit = torch.where(peak > 0, peak, 1.0)
+    found, counts = fit_sinusoids(rest / unit, min(_TONES, length // 4), (1 / (1.1 * length), 0.5))
+    angles = 2 * math.pi * found.nan_to_num()[:, None] * torch.arange(length).to(x)[:, None]  # (B, N, K)
+    used = ~found.isnan()[:, None]
+    columns = torch.cat([angles.cos() * used, angles.sin() * used, powers], dim=2)
+    solution = least_squares(columns, x, cutoff=1e-12)
+    left = (x - (columns @ solution[..., None])[..., 0]).square().mean(dim=1).clamp_min(1e-26 * unit[:, 0].square())
+    criterion = length * left.log() + (5 * counts + _WORTH[terms]) * math.log(length)
+    return criterion, pad(solution[:, columns.shape[2] - terms :], (0, 2 - terms))
+
+
+def _powers(length: int, count: int) -> Tensor:
+    """(count, 2) of 1 and of time, which runs from -1 to 1 over the first ``length``."""
+    time = torch.arange(count, dtype=torch.float64) * 2 / (length - 1) - 1
+    return torch.stack([torch.ones_like(time), time], dim=1)
+
+
+def _read(series) -> tuple[np.ndarray, pd.Index]:
+    """(N,) samples in double precision and their index; anything but a Series is numbered from 0."""
+    import pandas as pd
+
+    if np.ndim(series) != 1:
+        raise ValueError(f"series must have one dimension, got {type(series).__name__} of shape {np.shape(series)}")
+    series = series if isinstance(series, pd.Series) else pd.Series(series)
+    if not pd.api.types.is_any_real_numeric_dtype(series):
+        raise ValueError(f"series must hold real numbers, got values of dtype {series.dtype}")
+    values = series.to_numpy(dtype=float, na_value=math.nan, copy=True)
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if len(wrong):
+        raise ValueError(
+            f"series must have no missing or infinite values, got {len(wrong)}, the first at position {wrong[0]}"
+        )
+    if len(values) < _SHORTEST:
+        raise ValueError(f"series must have at least {_SHORTEST} samples, got {len(values)}")
+    if values.min() == values.max():
+        raise ValueError(f"series must vary, got {len(values)} samples that are all {values[0]:g}")
+    return values, series.index
+
+
+def _continue_index(index: pd.Index, horizon: int) -> pd.Index:
+    """The next ``horizon`` entries of an index."""
+    import pandas as pd
+
+    if isinstance(index, pd.PeriodIndex):
+        steps = np.diff(index.asi8)
+        following = pd.period_range(index[-1], periods=horizon + 1, freq=index.freq)[1:] if (steps == 1).all() else None
+    elif isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
+        following = _continue_time(index, horizon)
+    elif pd.api.types.is_any_real_numeric_dtype(index):
+        steps = np.diff(index.to_numpy())
+        even = steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-6, atol=0)
+        following = pd.Index(index[-1] + steps[0] * np.arange(1, horizon + 1)) if even else None
+    else:
+        following = pd.RangeIndex(len(index), len(index) + horizon)
+    if following is None:
+        raise ValueError("series must have an index of equal steps, without gaps: resample it, or drop the index")
+    return following.rename(index.name)
+
+
+def _continue_time(index: pd.DatetimeIndex | pd.TimedeltaIndex, horizon: int) -> pd.Index | None:
+    """The next times, or None where no frequency is to be found."""
+    import pandas as pd
+
+    try:
+        frequency = type(index)(index, freq=index.freq or "infer").freq
+    except ValueError:  # times that are not in order
+        return None
+    if frequency is None:
+        return None
+    run = pd.date_range if isinstance(index, pd.DatetimeIndex) else pd.timedelta_range
+    return run(index[-1], periods=horizon + 1, freq=frequency)[1:].as_unit(index.unit)
