@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -15,7 +15,14 @@ from torch import Tensor
 from torch.distributions import Normal
 from tqdm import tqdm
 
-from harmonics_lib.forecasting import LIMIT, Forecaster, ProbabilisticForecaster, UnstableForecast, cpu_threads
+from harmonics_lib.forecasting import (
+    LIMIT,
+    Forecaster,
+    ProbabilisticForecaster,
+    UnstableForecast,
+    central_interval,
+    cpu_threads,
+)
 from harmonics_lib.signals import HarmonicProcess, SignalBatch, random_stream
 
 if TYPE_CHECKING:
@@ -164,6 +171,12 @@ def normal_crps(distribution: Normal, truth: Tensor) -> Tensor:
     z = (truth - distribution.mean) / distribution.stddev
     density = standard.log_prob(z).exp()
     return distribution.stddev * (z * (2 * standard.cdf(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
+
+
+def calibration(distribution: Normal, truth: Tensor, coverages: Sequence[float]) -> np.ndarray:
+    """(C,) shares of ``truth`` (B, H) inside the central intervals of these C coverages: equal to them, at best."""
+    intervals = (central_interval(distribution, coverage) for coverage in coverages)
+    return np.array([((low <= truth) & (truth <= high)).double().mean().item() for low, high in intervals])
 
 
 def _decibels(error, power):

@@ -21,6 +21,7 @@ from harmonics_lib import (
     SmallLSTM,
     bootstrap_interval,
     by_step,
+    calibration,
     evaluate,
     linear_prediction,
     network_forecaster,
@@ -100,6 +101,14 @@ def test_who_states_his_belief_scores_best():
     scores = [normal_crps(Normal(torch.full_like(truth, m), s), truth).mean() for m in (0.0, 0.1) for s in (1.0, 1.2)]
     assert scores[0] == min(scores)
     assert scores[0].item() == pytest.approx(1 / np.sqrt(np.pi), rel=0.01)  # of a standard normal
+
+
+def test_calibration_tells_the_honest_from_the_boastful():
+    truth = torch.randn(1000, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    levels = [0.5, 0.8, 0.95]
+    assert calibration(Normal(torch.zeros_like(truth), 1.0), truth, levels) == pytest.approx(levels, abs=0.005)
+    boastful = 2 * norm.cdf(0.5 * norm.ppf([0.75, 0.9, 0.975])) - 1  # a standard deviation of half the true one
+    assert calibration(Normal(torch.zeros_like(truth), 0.5), truth, levels) == pytest.approx(boastful, abs=0.005)
 
 
 def told(std):
