@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from harmonics_lib.auto import auto_forecaster
 from harmonics_lib.classical import least_squares
 from harmonics_lib.conformal import conformal, least_count
-from harmonics_lib.forecasting import Forecaster, central_interval, check_coverage, check_whole
+from harmonics_lib.forecasting import ProbabilisticForecaster, central_interval, check_coverage, check_whole
 from harmonics_lib.nonlinear import fit_sinusoids
-from harmonics_lib.signals import HarmonicProcess
-from harmonics_lib.sparse import sparse_bayesian
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +31,7 @@ def forecast(series: pd.Series | np.ndarray | Sequence[float], horizon: int, cov
 
     The last 200 samples, or all if there are fewer, are the window. A mean, or a mean and a linear
     trend, are taken out where the Bayesian information criterion speaks for them beside
-    sinusoids, and are added to the forecast of the rest. The interval is learned from the errors
+    sinusoids, and are added to ``auto_forecaster``'s of the rest. The interval is learned from the errors
     of 40 earlier forecasts of the series itself (rolling origins, Tashman 2000), made from at
     least 24 samples each, by split conformal prediction, scaled by the standard deviation that was
     predicted. In a series shorter than 250 samples or so they see less than the last one does, so
@@ -58,15 +57,13 @@ def forecast(series: pd.Series | np.ndarray | Sequence[float], horizon: int, cov
     check_coverage(coverage)
     values, index = _read(series)
     ahead = _continue_index(index, horizon)
-    low, high = _interval(torch.from_numpy(values), horizon, coverage, _method())
+    low, high = _interval(torch.from_numpy(values), horizon, coverage, auto_forecaster())
     return pd.DataFrame({"mean": (low + high) / 2, "low": low, "high": high}, index=ahead)
 
 
-def _method() -> Forecaster:
-    return sparse_bayesian(HarmonicProcess((1, 45), (2, 99), integer_periods=False))
-
-
-def _interval(past: Tensor, horizon: int, coverage: float, method: Forecaster) -> tuple[np.ndarray, np.ndarray]:
+def _interval(
+    past: Tensor, horizon: int, coverage: float, method: ProbabilisticForecaster
+) -> tuple[np.ndarray, np.ndarray]:
     """(horizon,) lower and upper ends, with the forecast halfway between them, after all samples (N,) of a series."""
     window = past[None, -_LONGEST:]
     trend = _trend(window, horizon)
@@ -109,22 +106,31 @@ def _beside_sinusoids(x: Tensor, terms: int) -> tuple[Tensor, Tensor]:
     """(B,) criterion of so many powers of time beside sinusoids, and (B, 2) the coefficients of the powers.
 
     Fitted together, for the mean of a sinusoid over a window that is no multiple of its period is
-    not the mean of the series. A coefficient counts as in ``nonlinear_least_squares``: a slope is
-    known to N^-3/2, so it counts three times.
+    not the mean of the series; and twice, for the first sinusoids are found without such a trend. A
+    coefficient counts as in ``nonlinear_least_squares``: a slope is known to N^-3/2, so three times.
     """
     length = x.shape[1]
     powers = _powers(length, length)[:, :terms].expand(len(x), -1, -1)
-    rest = x - (powers @ least_squares(powers, x, cutoff=1e-12)[..., None])[..., 0] if terms > 0 else x
-    peak = rest.abs().amax(dim=1, keepdim=True)
-    unit = torch.where(peak > 0, peak, 1.0)
-    found, counts = fit_sinusoids(rest / unit, min(_TONES, length // 4), (1 / (1.1 * length), 0.5))
+    coefficients = least_squares(powers, x, cutoff=1e-12) if terms > 0 else x.new_zeros(len(x), 0)
+    for _ in range(2 if terms > 0 else 1):
+        rest = x - (powers @ coefficients[..., None])[..., 0]
+        waves, counts = _sinusoids(rest)
+        columns = torch.cat([waves, powers], dim=2)
+        solution = least_squares(columns, x, cutoff=1e-12)
+        coefficients = solution[:, waves.shape[2] :]
+    left = (x - (columns @ solution[..., None])[..., 0]).square().mean(dim=1)
+    floor = 1e-26 * x.square().mean(dim=1) + torch.finfo(x.dtype).tiny  # what rounding leaves
+    criterion = length * (left + floor).log() + (5 * counts + _WORTH[terms]) * math.log(length)
+    return criterion, pad(coefficients, (0, 2 - terms))
+
+
+def _sinusoids(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, N, 2 K) cosines and sines of the frequencies in (B, N), 0 where unused, and (B,) how many there are."""
+    length, peak = x.shape[1], x.abs().amax(dim=1, keepdim=True)
+    most = min(_TONES, length // 4)
+    found, counts = fit_sinusoids(x / torch.where(peak > 0, peak, 1.0), most, (1 / (1.1 * length), 0.5))
     angles = 2 * math.pi * found.nan_to_num()[:, None] * torch.arange(length).to(x)[:, None]  # (B, N, K)
-    used = ~found.isnan()[:, None]
-    columns = torch.cat([angles.cos() * used, angles.sin() * used, powers], dim=2)
-    solution = least_squares(columns, x, cutoff=1e-12)
-    left = (x - (columns @ solution[..., None])[..., 0]).square().mean(dim=1).clamp_min(1e-26 * unit[:, 0].square())
-    criterion = length * left.log() + (5 * counts + _WORTH[terms]) * math.log(length)
-    return criterion, pad(solution[:, columns.shape[2] - terms :], (0, 2 - terms))
+    return torch.cat([angles.cos(), angles.sin()], dim=2) * ~found.isnan().repeat(1, 2)[:, None], counts
 
 
 def _powers(length: int, count: int) -> Tensor:

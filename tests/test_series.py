@@ -17,7 +17,7 @@ TIDE = 12 + 5 * np.sin(2 * np.pi * HOURS / 24) + np.sin(2 * np.pi * HOURS / 7.3)
 @pytest.fixture
 def quick(monkeypatch):
     """A forecaster a hundred times as fast."""
-    monkeypatch.setattr(series, "_method", lambda: linear_mmse(HarmonicProcess((1, 10), (2, 99), False)))
+    monkeypatch.setattr(series, "auto_forecaster", lambda: linear_mmse(HarmonicProcess((1, 10), (2, 99), False)))
 
 
 def test_a_tide_goes_on_about_its_mean():
@@ -104,7 +104,7 @@ def test_a_line_alone_runs_on():
 
 
 def test_intervals_cover_the_samples_that_will_be_observed(quick):
-    batch = drawn(20, 100, (1, 10), (2, 99), 0.1, "coverage")
+    batch = drawn(12, 100, (1, 10), (2, 99), 0.1, "coverage")
     inside = []
     for observed in batch.observed.numpy():
         ahead = forecast(2 + observed[:90], 10, coverage=0.8)
