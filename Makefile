@@ -14,7 +14,7 @@ export MALLOC_TOP_PAD_ = 268435456
 export HARMONICS_RETRAIN = $(RETRAIN)
 unexport MPLBACKEND JUPYTER_PATH
 
-.PHONY: help setup report quick train test colab site lint lab badges bench lock clean
+.PHONY: help setup report quick train limit test colab site lint lab badges bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -57,6 +57,9 @@ quick: setup ## the quick profile, everything from scratch, into build/quick
 train: setup ## train a published network anew (NAME=curriculum_gru; GPUS=4 for so many processes, a GPU each)
 	$(if $(NAME),,$(error name a published network, for example make train NAME=curriculum_gru))
 	$(if $(filter 1,$(GPUS)),$(BIN)/python,$(BIN)/torchrun --standalone --nproc-per-node=$(GPUS)) -m harmonics_lib.report train $(NAME)
+
+limit: setup ## bring the table of the Bayes limit up to date (half an hour from scratch; killed, it goes on)
+	$(RUN) limit
 
 test: .venv/test ## unit tests, and every published notebook against its outputs (nbval)
 	$(BIN)/python -m pytest tests results/notebooks --numprocesses=2 --dist=loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600

@@ -120,12 +120,25 @@ def load_grid() -> pd.DataFrame:
     Raises:
         ValueError: none is published.
     """
+    return _load_table("grid")
+
+
+def load_bayes_limit() -> pd.DataFrame:
+    """The published table of the Bayes limit, a row for each window (its columns: ``report.limit.write_limit``).
+
+    Raises:
+        ValueError: none is published.
+    """
+    return _load_table("bayes_limit")
+
+
+def _load_table(name: str) -> pd.DataFrame:
     import pandas as pd
 
     for results in (results_dir(), _shipped_results()):
-        if (path := results / "metrics" / "grid.csv").exists():
+        if (path := results / "metrics" / f"{name}.csv").exists():
             return pd.read_csv(path)
-    raise ValueError(f"no grid is published: expected {path}")
+    raise ValueError(f"no table {name} is published: expected {path}")
 
 
 def _place(name: str) -> str:

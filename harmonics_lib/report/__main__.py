@@ -1,4 +1,4 @@
-"""The command line: ``python -m harmonics_lib.report run``, ``train``, ``prose``, ``badges``."""
+"""The command line: ``python -m harmonics_lib.report run``, ``train``, ``limit``, ``prose``, ``badges``."""
 
 import json
 import os
@@ -74,6 +74,14 @@ def train(name: str):
         train_again(name, device="cuda" if torch.cuda.is_available() else "cpu")
     except (ValueError, RunError, TrainingDiverged) as error:
         raise click.ClickException(str(error)) from error
+
+
+@main.command()
+def limit():
+    """Bring the table of the Bayes limit up to date; needs numba."""
+    from harmonics_lib.report.limit import write_limit  # here: only this command needs numba
+
+    write_limit(results_dir() / "metrics" / "bayes_limit.csv")
 
 
 @main.command()
