@@ -33,12 +33,20 @@ from harmonics_lib.linear_prediction import (
 )
 from harmonics_lib.networks import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
 from harmonics_lib.nonlinear import nonlinear_least_squares
-from harmonics_lib.published import load_benchmark, load_forecaster, load_grid, load_metrics, trained_networks
+from harmonics_lib.published import (
+    load_bayes_limit,
+    load_benchmark,
+    load_forecaster,
+    load_grid,
+    load_metrics,
+    trained_networks,
+)
 from harmonics_lib.runs import Run, Stage, TrainingConfig, seeded
 from harmonics_lib.series import forecast
 from harmonics_lib.signals import HarmonicProcess, SignalBatch, random_stream
 from harmonics_lib.sparse import sparse_bayesian
 from harmonics_lib.training import train
+from harmonics_lib.wiener import WienerNetwork
 
 __all__ = [
     "FROZEN_SETS",
@@ -56,6 +64,7 @@ __all__ = [
     "Stage",
     "TrainingConfig",
     "UnstableForecast",
+    "WienerNetwork",
     "auto_forecaster",
     "autoregression",
     "bootstrap_interval",
@@ -71,6 +80,7 @@ __all__ = [
     "known_period_oracle",
     "linear_mmse",
     "linear_prediction",
+    "load_bayes_limit",
     "load_benchmark",
     "load_forecaster",
     "load_grid",

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from harmonics_lib.forecasting import check_lookback
 from harmonics_lib.signals import SignalBatch
+from harmonics_lib.wiener import WienerNetwork
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
@@ -258,9 +259,9 @@ def build(description: dict) -> nn.Module:
     """The network of a run's ``config.json``: ``{"class": its name, "settings": its arguments}``.
 
     Raises:
-        ValueError: a network that is not of this file, but of the notebook that published it.
+        ValueError: a network that is not of the library, but of the notebook that published it.
     """
-    networks = {kind.__name__: kind for kind in (SmallLSTM, SentinelLSTM, Seq2SeqGRU, CurriculumGRU)}
+    networks = {kind.__name__: kind for kind in (SmallLSTM, SentinelLSTM, Seq2SeqGRU, CurriculumGRU, WienerNetwork)}
     if description["class"] not in networks:
         raise ValueError(f"expected one of the networks {', '.join(networks)}, got {description['class']}")
     return networks[description["class"]](**description["settings"])

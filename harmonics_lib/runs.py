@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from harmonics_lib.networks import build
-from harmonics_lib.signals import HarmonicProcess
+from harmonics_lib.signals import HarmonicProcess, SignalBatch
 
 PRECISIONS = ("float32", "bfloat16")
 DECAYS = ("cosine", "linear")
@@ -28,13 +28,13 @@ class Stage:
     """A stretch of training on one distribution.
 
     Args:
-        process: where signals come from.
+        process: where signals come from; of several processes, each batch has an equal share.
         steps: number of gradient steps.
         lookback, horizon: samples that are seen, and predicted.
         teacher_forcing: probability that a decoder reads the truth instead of its own prediction.
     """
 
-    process: HarmonicProcess
+    process: HarmonicProcess | tuple[HarmonicProcess, ...]
     steps: int
     lookback: int = 100
     horizon: int = 5
@@ -45,6 +45,20 @@ class Stage:
             raise ValueError(f"a stage needs whole steps, lookback and horizon of at least 1, got {self}")
         if not 0 <= self.teacher_forcing <= 1:
             raise ValueError(f"teacher_forcing is a probability, got {self.teacher_forcing}")
+        if not self.processes:
+            raise ValueError("a stage needs at least one process, got none")
+
+    @property
+    def processes(self) -> tuple[HarmonicProcess, ...]:
+        """The processes that signals come from."""
+        return self.process if isinstance(self.process, tuple) else (self.process,)
+
+    def sample(self, size: int, generator: torch.Generator) -> SignalBatch:
+        """``size`` signals of the length that lookback and horizon need, in as equal shares as can be."""
+        length, count = self.lookback + self.horizon, len(self.processes)
+        shares = [(size + place) // count for place in reversed(range(count))]
+        drawn = [(process, share) for process, share in zip(self.processes, shares, strict=True) if share]
+        return SignalBatch.joined([p.sample(share, length, self.lookback, generator=generator) for p, share in drawn])
 
 
 @dataclass(frozen=True)
@@ -166,12 +180,18 @@ class Run:
             ValueError: a run of a notebook's own network.
         """
         network = build(description["network"])
-        stages = [stage | {"process": HarmonicProcess(**stage["process"])} for stage in description["stages"]]
-        return cls(network, tuple(Stage(**stage) for stage in stages), TrainingConfig(**description["training"]))
+        stages = tuple(Stage(**stage | {"process": _rebuilt(stage["process"])}) for stage in description["stages"])
+        return cls(network, stages, TrainingConfig(**description["training"]))
 
     def with_seed(self, seed: int) -> "Run":
         """The same run from another seed, with a network of its own."""
         return Run(copy.deepcopy(self.network), self.stages, replace(self.config, seed=seed))
+
+
+def _rebuilt(process: dict | list) -> HarmonicProcess | tuple[HarmonicProcess, ...]:
+    if isinstance(process, list):
+        return tuple(HarmonicProcess(**one) for one in process)
+    return HarmonicProcess(**process)
 
 
 def fingerprint_of(description: dict) -> str:

@@ -6,11 +6,13 @@ samples, angles in radians, batches as ``(B, N)`` tensors.
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 
 def random_stream(seed: int, purpose: str, device: str | torch.device = "cpu") -> torch.Generator:
@@ -59,6 +61,20 @@ class SignalBatch:
     def future(self) -> Tensor:
         """(B, length - lookback) clean samples that it has to predict."""
         return self.clean[:, self.lookback :]
+
+    @classmethod
+    def joined(cls, batches: Sequence["SignalBatch"]) -> "SignalBatch":
+        """One batch of the signals of several, which have the same lookback and length."""
+        if len(batches) == 1:
+            return batches[0]
+        slots = max(batch.amplitudes.shape[1] for batch in batches)
+        tensors = {}
+        for name in (field.name for field in fields(cls) if field.name != "lookback"):
+            parts = [getattr(batch, name) for batch in batches]
+            if name in ("amplitudes", "periods", "phases"):  # unused slots: amplitude 0, period 1
+                parts = [pad(part, (0, slots - part.shape[1]), value=float(name == "periods")) for part in parts]
+            tensors[name] = torch.cat(parts)
+        return replace(batches[0], **tensors)
 
     def __getitem__(self, rows) -> "SignalBatch":
         """The signals that ``rows`` (a slice, index tensor or mask) selects, as a batch."""

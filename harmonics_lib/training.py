@@ -18,8 +18,8 @@ from tqdm import tqdm
 from harmonics_lib.distributed import Ranks, join_ranks
 from harmonics_lib.forecasting import cpu_threads
 from harmonics_lib.networks import initialise
-from harmonics_lib.runs import Run, RunDirectory, RunError, Stage, TrainingConfig, read_weights
-from harmonics_lib.signals import SignalBatch, random_stream
+from harmonics_lib.runs import Run, RunDirectory, RunError, TrainingConfig, read_weights
+from harmonics_lib.signals import random_stream
 from harmonics_lib.wandb_mirror import start_wandb
 
 
@@ -89,18 +89,13 @@ def _bfloat16_error(run: Run, device: torch.device) -> str | None:
     Tried and not looked up: which layers PyTorch has in bfloat16 depends on processor and version.
     """
     stage, network = run.stages[0], copy.deepcopy(run.network).to(device)
-    batch = _draw(stage, 2, random_stream(0, "bfloat16", device))
+    batch = stage.sample(2, random_stream(0, "bfloat16", device))
     try:
         with torch.autocast(device.type, torch.bfloat16):
             network.loss(batch).backward()
     except RuntimeError as error:
         return str(error).splitlines()[0]
     return None
-
-
-def _draw(stage: Stage, size: int, generator: torch.Generator) -> SignalBatch:
-    """Signals of a stage, of the length that its lookback and horizon need."""
-    return stage.process.sample(size, stage.lookback + stage.horizon, stage.lookback, generator=generator)
 
 
 class _Loss(nn.Module):
@@ -127,8 +122,8 @@ class _Trainer:
         self.loss = ranks.parallel(_Loss(network.to(device)))
         self.optimizers = _optimizers(network, config)
         self.step = self.saved = 0
-        hardest = max(reversed(stages), key=lambda stage: stage.process.components[1])
-        self.validation = _draw(hardest, config.validation_size, random_stream(config.seed, "validation", device))
+        hardest = max(reversed(stages), key=lambda stage: max(process.components[1] for process in stage.processes))
+        self.validation = hardest.sample(config.validation_size, random_stream(config.seed, "validation", device))
 
     def train(self, track: bool, progress: bool | Path) -> None:
         weights, checkpoint = self.ranks.on_first(self._open)
@@ -169,7 +164,7 @@ class _Trainer:
 
     def _gradient_step(self) -> float:
         stage = self.run.stages[self.schedule[self.step]]
-        batch = _draw(stage, self.config.batch_size // self.ranks.count, self.data)
+        batch = stage.sample(self.config.batch_size // self.ranks.count, self.data)
         for peak, optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = self.config.rate(peak, self.step, self.run.steps)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from harmonics_lib import HarmonicProcess, random_stream
+from harmonics_lib import HarmonicProcess, SignalBatch, random_stream
 from harmonics_lib.forecasting import check_lookback
 
 
@@ -200,3 +200,18 @@ def test_the_prior_of_whole_periods_is_a_list_of_them():
     frequencies, mass = HarmonicProcess(3, (5, 8)).prior(spacing=0.1)
     assert torch.equal(frequencies, 1 / torch.tensor([5.0, 6.0, 7.0, 8.0], dtype=torch.float64))
     assert torch.equal(mass, torch.full((4,), 0.25, dtype=torch.float64))
+
+
+def test_joined_batches_hold_the_signals_of_all_with_unused_slots_silent():
+    few, many = (
+        HarmonicProcess(count, noise_std=0.1).sample(3, 30, 20, generator=random_stream(0, "joined"))
+        for count in (2, 5)
+    )
+    both = SignalBatch.joined([few, many])
+    assert len(both) == 6
+    torch.testing.assert_close(both.clean[:3], few.clean)
+    torch.testing.assert_close(both.periods[3:], many.periods)
+    assert (both.amplitudes[:3, 2:] == 0).all()
+    time = torch.arange(30)
+    angles = 2 * torch.pi * time[:, None] / both.periods[:, None] + both.phases[:, None]
+    torch.testing.assert_close((angles.sin() * both.amplitudes[:, None]).sum(dim=2), both.clean, rtol=0, atol=1e-4)

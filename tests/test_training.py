@@ -266,6 +266,20 @@ def test_validation_is_drawn_from_the_stage_with_the_most_components(tmp_path):
     assert there == pytest.approx(back, rel=1e-4)
 
 
+def test_a_stage_of_several_processes_gives_each_an_equal_share():
+    one, other = HarmonicProcess(2), HarmonicProcess((3, 5), integer_periods=False, noise_std=0.1)
+    stage = Stage((one, other), 1)
+    batch = stage.sample(7, random_stream(0, "shares"))
+    assert (batch.noise_std > 0).sum() == 3  # of seven, the first process has one more
+    assert batch.clean.shape == (7, 105)
+    alone = Stage(one, 1).sample(4, random_stream(0, "shares"))
+    torch.testing.assert_close(batch.clean[:4], alone.clean)
+    described = Run(SmallLSTM(16), (stage,), CONFIG).description
+    assert Run.rebuild(described).stages == (stage,)
+    with pytest.raises(ValueError, match="at least one process, got none"):
+        Stage((), 1)
+
+
 def test_a_description_holds_the_whole_run():
     stages = (Stage(HarmonicProcess(3, (2.5, 9), False, (0.01, 0.3)), 5, teacher_forcing=0.5), *STAGES)
     description = Run(Seq2SeqGRU("none", encoder=0), stages, replace(CONFIG, muon_rate=0.02)).description

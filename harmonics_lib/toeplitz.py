@@ -1,0 +1,128 @@
+"""Equations with symmetric Toeplitz matrices, the covariances of stationary signals, for many windows at once."""
+
+from functools import lru_cache
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def solve_toeplitz(lags: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Solve C y = target for the positive definite Toeplitz matrices C of first columns ``lags``.
+
+    Gradients flow to both arguments. On a CPU with numba the equations are solved by Levinson's
+    recursion, N² operations a window; elsewhere as dense ones, N³. Both in double precision.
+
+    Args:
+        lags: (B, N) first columns.
+        targets: (B, R, N) right-hand sides.
+
+    Returns:
+        (B, R, N) solutions, and (B, N) first columns of the inverses, in double precision.
+
+    Source: Levinson (1947); Golub and Van Loan (2013), Matrix Computations, algorithm 4.7.3.
+    """
+    return _Solve.apply(lags.double(), targets.double())
+
+
+def toeplitz(first: Tensor) -> Tensor:
+    """(B, N, N) symmetric Toeplitz matrices with these first columns (B, N)."""
+    return torch.cat([first.flip(1), first[:, 1:]], dim=1).unfold(1, first.shape[1], 1).flip(1)
+
+
+def diagonal_sums(first: Tensor) -> Tensor:
+    """(B, N) sums of the inverse of a symmetric Toeplitz matrix along its diagonals 0, ±1, …, from its first column.
+
+    Source: Musicus (1985).
+    """
+    length = first.shape[1]
+    time = torch.arange(length).to(first)
+    predictor = first / first[:, :1]
+    spectrum = torch.fft.rfft(predictor, 2 * length)  # (B, N + 1)
+    plain = torch.fft.irfft(spectrum.real.square() + spectrum.imag.square(), 2 * length)[:, :length]
+    weighted = torch.fft.rfft(predictor * (length - 2 * time), 2 * length).conj() * spectrum
+    sums = first[:, :1] * (torch.fft.irfft(weighted, 2 * length)[:, :length] - time * plain)
+    return torch.cat([sums[:, :1], 2 * sums[:, 1:]], dim=1)  # (B, N)
+
+
+class _Solve(torch.autograd.Function):
+    """With C y = x, dy = C^-1 (dx - dC y): a gradient is carried back by the same equations."""
+
+    @staticmethod
+    def forward(ctx, lags: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        solved, first = _solve(lags, targets)
+        ctx.save_for_backward(lags, solved, first)
+        return solved, first
+
+    @staticmethod
+    def backward(ctx, slopes: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+        lags, solved, first = ctx.saved_tensors
+        carried, _ = _solve(lags, torch.cat([slopes, slope[:, None]], dim=1))  # (B, R + 1, N)
+        size = 2 * lags.shape[1]
+        solutions = torch.cat([solved, first[:, None]], dim=1)
+        spectra = torch.fft.rfft(carried, size).conj() * torch.fft.rfft(solutions, size)
+        cross = torch.fft.irfft(spectra.sum(dim=1), size)  # (B, 2 N): sums along the diagonals of carried' solutions
+        folded = cross[:, : size // 2].clone()
+        folded[:, 1:] += cross[:, size // 2 + 1 :].flip(1)
+        return -folded, carried[:, :-1]
+
+
+def _solve(lags: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, R, N) solutions, and (B, N) first columns of the inverses."""
+    if lags.device.type == "cpu" and _compiles():
+        solved, first = np.empty(targets.shape), np.empty(lags.shape)
+        _levinson()(lags.detach().contiguous().numpy(), targets.detach().contiguous().numpy(), solved, first)
+        return torch.from_numpy(solved), torch.from_numpy(first)
+    impulse = torch.zeros_like(lags[:, None])
+    impulse[:, :, 0] = 1
+    columns = torch.cat([targets, impulse], dim=1).mT  # (B, N, R + 1)
+    solved = torch.linalg.solve(toeplitz(lags), columns).mT
+    return solved[:, :-1], solved[:, -1]
+
+
+@lru_cache(maxsize=1)
+def _compiles() -> bool:
+    return find_spec("numba") is not None
+
+
+@lru_cache(maxsize=1)
+def _levinson():
+    """Levinson's recursion, compiled at its first call."""
+    from numba import njit
+
+    return njit(cache=True, fastmath=True, error_model="numpy")(_recursion)
+
+
+def _recursion(lags, targets, solved, first):
+    """Fill ``solved`` (B, R, N) and ``first`` (B, N) from ``lags`` (B, N) and ``targets`` (B, R, N).
+
+    Order by order: the predictor ``ahead`` and its reverse ``behind`` grow by one sample with the
+    reflection coefficient, then every solution by a multiple of the reversed predictor.
+    """
+    batch, count, length = targets.shape
+    back = np.empty(length)
+    for window in range(batch):
+        backwards, ahead = lags[window, ::-1].copy(), first[window]
+        ahead[:], back[:], solved[window] = 0, 0, 0
+        ahead[0], back[-1], power = 1, 1, lags[window, 0]
+        solved[window, :, 0] = targets[window, :, 0] / power
+        for n in range(1, length):
+            known, behind = backwards[length - 1 - n : -1], back[length - 1 - n :]
+            dot = 0.0
+            for m in range(n):
+                dot += known[m] * ahead[m]
+            reflection = dot / power
+            power -= dot * reflection
+            for m in range(n + 1):
+                forward, reverse = ahead[m], behind[m]
+                ahead[m] = forward - reflection * reverse
+                behind[m] = reverse - reflection * forward
+            for r in range(count):
+                solution, rest = solved[window, r], targets[window, r, n]
+                for m in range(n):
+                    rest -= known[m] * solution[m]
+                gain = rest / power
+                for m in range(n + 1):
+                    solution[m] += gain * behind[m]
+        ahead /= power
