@@ -14,8 +14,8 @@ from torch.nn.functional import pad
 from harmonics_lib.classical import least_squares, noise_level
 from harmonics_lib.forecasting import LIMIT, Forecaster, check_whole, is_number, window_forecaster
 
-_CLEAN = 3e-5  # noise, in lookback peaks, below which a window may be free of noise
-_MISS = 1e-2  # root mean square error, in lookback peaks, of a recurrence that has learned a window
+_PERHAPS_CLEAN = 0.02  # above this noise, in lookback peaks, a window is not free of it: the estimate errs up to 0.008
+_MISS = 1e-3  # root mean square error, in lookback peaks, of a recurrence that has learned a window
 
 
 def linear_prediction(order: int = 66, ridge: float | None = None, backward: bool = True) -> Forecaster:
@@ -160,15 +160,15 @@ def _of_rank(x: Tensor, ranks: Tensor) -> Tensor:
 def continue_clean(x: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
     """(B, horizon) continuation of those windows x (B, N) of peak 1 that are free of noise, and (B,) which ones are.
 
-    Free of noise is a window whose ``noise_level`` is below 3e-5 and whose recurrence (Tufts and
-    Kumaresan 1982), learned without its first tenth, runs back over that tenth within 1e-2. Where
-    a recurrence runs on, nothing is as accurate: no sinusoid is chosen, none can be missed. The
-    other windows get 0.
+    Free of noise is a window whose recurrence (Tufts and Kumaresan 1982), learned without its first
+    tenth, runs back over that tenth within 1e-3. Where a recurrence runs on, nothing is as
+    accurate: no sinusoid is chosen, none can be missed. The other windows get 0.
     """
-    ahead, clean = x.new_zeros(len(x), horizon), noise_level(x) < _CLEAN
+    ahead, clean = x.new_zeros(len(x), horizon), noise_level(x) < _PERHAPS_CLEAN
     if clean.any():
-        rest, first = x[clean, x.shape[1] // 10 :].flip(1), x[clean, : x.shape[1] // 10].flip(1)
-        clean[clean.clone()] = (_recurrence(rest, first.shape[1]) - first).square().mean(dim=1).sqrt() < _MISS
+        tenth = max(5, x.shape[1] // 10)
+        rest, first = x[clean, tenth:].flip(1), x[clean, :tenth].flip(1)
+        clean[clean.clone()] = (_recurrence(rest, tenth) - first).square().mean(dim=1).sqrt() < _MISS
         ahead[clean] = _recurrence(x[clean], horizon)
     return ahead, clean
 

@@ -71,7 +71,7 @@ def test_the_posterior_over_pairs_is_that_of_bayesian_linear_regression():
     """Against normal-inverse-gamma formulas with inverted N by N covariances, choice by choice."""
     batch, periods, count = drawn(2, 0.2, count=2, periods=(5, 9)), np.arange(5, 10), 2
     noise = torch.full((2,), 0.04, dtype=torch.float64)
-    mean, evidence, best, best_evidence = _Regression(batch.past, noise, 5, 9).over_choices(count)
+    mean, _, evidence, best, best_evidence = _Regression(batch.past, noise, 5, 9).over_choices(count)
     angles = 2 * np.pi * np.arange(100)[:, None] / periods
     for row, window in enumerate(batch.past.numpy()):
         ratio = count * 100 * 0.04 / (window @ window)
@@ -96,7 +96,7 @@ def test_one_more_period_is_what_the_enumeration_says_of_it():
     batch, noise = drawn(1, 0.2, count=2, periods=(5, 9)), torch.full((2,), 0.04, dtype=torch.float64)
     regression = _Regression(batch.past, noise, 5, 9)
     one_more = [regression.with_one_more(torch.full((2, 1), place)) for place in range(5)]
-    pairs = regression.over_choices(2)[1]  # each pair is met from both its ends
+    pairs = regression.over_choices(2)[2]  # each pair is met from both its ends
     assert torch.allclose(torch.stack(one_more).logsumexp(dim=0) - math.log(5), pairs)
 
 
