@@ -58,7 +58,7 @@ train: setup ## train a published network anew (NAME=curriculum_gru; GPUS=4 for 
 	$(if $(NAME),,$(error name a published network, for example make train NAME=curriculum_gru))
 	$(if $(filter 1,$(GPUS)),$(BIN)/python,$(BIN)/torchrun --standalone --nproc-per-node=$(GPUS)) -m harmonics_lib.report train $(NAME)
 
-limit: setup ## bring the table of the Bayes limit up to date (half an hour from scratch; killed, it goes on)
+limit: setup ## bring two tables up to date that the report only reads: the Bayes limit (half an hour), coverage
 	$(RUN) limit
 
 test: .venv/test ## unit tests, and every published notebook against its outputs (nbval)

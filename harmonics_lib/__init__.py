@@ -36,6 +36,7 @@ from harmonics_lib.nonlinear import nonlinear_least_squares
 from harmonics_lib.published import (
     load_bayes_limit,
     load_benchmark,
+    load_coverage,
     load_forecaster,
     load_grid,
     load_metrics,
@@ -82,6 +83,7 @@ __all__ = [
     "linear_prediction",
     "load_bayes_limit",
     "load_benchmark",
+    "load_coverage",
     "load_forecaster",
     "load_grid",
     "load_metrics",

@@ -36,6 +36,7 @@ NETWORKS = {
     "seq2seq_gru": "five steps; 3 to 6 components, whole periods 2 to 99, no noise (notebook 04)",
     "curriculum_gru": "ten steps; 1 to 45 components, whole periods 10 to 99, no noise (notebook 05)",
     "curriculum_gru_2_99": "ten steps; 1 to 45 components, whole periods 2 to 99, no noise (notebook 05)",
+    "noise_network": "any horizon; 1 to 45 components, any periods from 2 to 99, noise of 0.003 to 0.4 (notebook 11)",
 }
 
 
@@ -130,6 +131,15 @@ def load_bayes_limit() -> pd.DataFrame:
         ValueError: none is published.
     """
     return _load_table("bayes_limit")
+
+
+def load_coverage() -> pd.DataFrame:
+    """The published coverage of intervals (its columns: ``report.coverage.write_coverage``).
+
+    Raises:
+        ValueError: none is published.
+    """
+    return _load_table("coverage")
 
 
 def _load_table(name: str) -> pd.DataFrame:

@@ -78,9 +78,11 @@ def train(name: str):
 
 @main.command()
 def limit():
-    """Bring the table of the Bayes limit up to date; needs numba."""
-    from harmonics_lib.report.limit import write_limit  # here: only this command needs numba
+    """Bring the tables up to date that the report only reads: the Bayes limit, and the coverage of intervals."""
+    from harmonics_lib.report.coverage import write_coverage  # here: only this command needs numba
+    from harmonics_lib.report.limit import write_limit
 
+    write_coverage(results_dir() / "metrics" / "coverage.csv")
     write_limit(results_dir() / "metrics" / "bayes_limit.csv")
 
 
