@@ -13,10 +13,12 @@ from common import rate, write
 from harmonics_lib import (
     HarmonicProcess,
     UnstableForecast,
+    auto_forecaster,
     linear_mmse,
     linear_prediction,
     load_forecaster,
     matrix_pencil,
+    nonlinear_least_squares,
     random_stream,
     sparse_bayesian,
 )
@@ -27,10 +29,13 @@ process = HarmonicProcess((1, 45), (2, 99))
 METHODS = {
     "linear_prediction": linear_prediction(),
     "linear_mmse": linear_mmse(process),
+    "nonlinear_least_squares": nonlinear_least_squares(),
+    "auto": auto_forecaster(process),
     "matrix_pencil": matrix_pencil(unit_circle=True),
     "sparse_bayesian": sparse_bayesian(process),
     "sparse_bayesian_any_period": sparse_bayesian(HarmonicProcess((1, 45), (2, 99), integer_periods=False)),
     "curriculum_gru": load_forecaster("curriculum_gru_2_99"),
+    "noise_network": load_forecaster("noise_network"),
 }
 noisy = HarmonicProcess((1, 45), (2, 99), noise_std=0.1)
 past = noisy.sample(WINDOWS, 100, 100, generator=random_stream(0, "benchmark"), dtype=torch.float64).past

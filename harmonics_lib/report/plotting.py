@@ -7,7 +7,6 @@ import numpy as np
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from harmonics_lib.evaluation import Score
 from harmonics_lib.forecasting import Forecaster
@@ -29,10 +28,16 @@ METHODS = {
     "Tufts-Kumaresan": ("#117733", "-.", "h"),
     "Burg": ("#999933", ":", "p"),
     "matrix pencil": ("#44AA99", "--", "d"),
+    "autoregression": ("#999933", "--", "<"),
+    "Cadzow": ("#117733", "--", "H"),
+    "nonlinear least squares": ("#332288", "-", "o"),
     "linear MMSE": ("#8C510A", "-.", "^"),
     "linear MMSE, any period": ("#8C510A", ":", "v"),
     "sparse Bayesian": ("#882255", "-", "*"),
     "sparse Bayesian, any period": ("#882255", ":", "s"),
+    "auto": ("#EE6677", "-", "D"),
+    "curriculum GRU, noise": ("#D55E00", "--", "P"),
+    "noise network": ("#AA4499", "-", "X"),
     "known periods": ("#000000", "--", ""),
 }
 
@@ -174,23 +179,6 @@ def plot_seeds(ax: Axes, groups: dict[str, list[float]], label: str | None = Non
         ax.plot(middle, row, marker="|", markersize=16, color=style["color"])
     ax.set(xscale="log", yticks=rows, yticklabels=groups, ylim=(len(groups) - 0.5, -0.5))
     return ax
-
-
-def plot_heatmap(ax: Axes, table, texts=None, **style) -> AxesImage:
-    """A table (R, C) (rows: noise, columns: components) as coloured cells, with ``texts`` (R, C) written on them.
-
-    Returns the image, for a colour bar.
-    """
-    image = ax.imshow(np.asarray(table, dtype=float), aspect="auto", **({"cmap": "viridis_r"} | style))
-    for (row, column), text in np.ndenumerate(np.asarray(texts if texts is not None else [[]])):
-        red, green, blue, _ = image.cmap(image.norm(np.asarray(table, dtype=float)[row, column]))
-        dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
-        ax.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    ax.set(
-        xticks=range(len(table.columns)), xticklabels=table.columns, yticks=range(len(table)), yticklabels=table.index
-    )
-    ax.grid(False)
-    return image
 
 
 def explore(draw: Callable[..., Figure], **controls) -> None:
