@@ -12,7 +12,7 @@ from harmonics_lib.forecasting import Forecaster, check_noise_std, check_whole, 
 from harmonics_lib.linear_prediction import continue_clean
 from harmonics_lib.nonlinear import fit_sinusoids
 from harmonics_lib.signals import HarmonicProcess
-from harmonics_lib.toeplitz import diagonal_sums, toeplitz
+from harmonics_lib.toeplitz import diagonal_sums, solve_by_halves, toeplitz
 
 _LEAST_NOISE = 1e-10  # variance, relative to the window's power: below, the window's covariance is singular
 _CHUNK = 64  # windows at once: 7 MB of waves for N = 100
@@ -97,15 +97,14 @@ def _predictive_std(belief: "_Belief", posterior: "_Gaussian", waves: Tensor, ce
     """
     length, variance = belief.x.shape[1], 1 / belief.precision
     lags = _synthesise(waves, variance.to(waves.dtype)[:, None])[:, 0]  # (B, N + H) autocovariance
-    time = torch.arange(lags.shape[1], device=lags.device)
-    covariance = lags[:, (time[:, None] - time[:length]).abs()]  # (B, N + H, N) of all samples with the window's
-    prior, cholesky = lags[:, :1], posterior.cholesky
+    covariance = toeplitz(lags, length)  # (B, N + H, N) of all samples with the window's
+    prior = lags[:, :1]
     if cell > 0:
         slopes = cell / math.sqrt(12) * _slopes(waves, posterior.mean, length)  # (B, N + H, P)
         covariance = covariance + slopes @ slopes[:, :length].mT
         prior = prior + slopes[:, length:].square().sum(dim=2)
-        noise = belief.noise[:, None, None] * torch.eye(length).to(covariance)
-        cholesky = torch.linalg.cholesky(covariance[:, :length] + noise)
+    noise = belief.noise[:, None, None] * torch.eye(length).to(covariance)
+    cholesky = torch.linalg.cholesky(covariance[:, :length] + noise)
     known = torch.linalg.solve_triangular(cholesky, covariance[:, length:].mT, upper=False)  # (B, N, H)
     return (prior - known.square().sum(dim=1)).clamp_min(0).sqrt()
 
@@ -279,13 +278,13 @@ class _Gaussian:
     Attributes:
         mean: (B, P) complex amplitudes; variance: (B, P), the mean of the cosine's and the sine's.
         unexplained: (B,) the noise variance that what is left of the window speaks for (MacKay 1992).
-        cholesky: (B, N, N) factor of the window's covariance; rest: (B, N) window minus the factors' means.
+        lags: (B, N) autocovariance of the window; rest: (B, N) window minus the factors' means.
     """
 
     mean: Tensor
     variance: Tensor
     unexplained: Tensor
-    cholesky: Tensor
+    lags: Tensor
     rest: Tensor
 
 
@@ -301,12 +300,9 @@ def _gaussian(belief: _Belief, waves: Tensor) -> _Gaussian:
     length = belief.x.shape[1]
     lags, explained = _synthesise(waves, torch.stack([variance.to(waves.dtype), prior_mean], dim=1)).unbind(dim=1)
     rest = belief.x - explained
-    time = torch.arange(length, device=rest.device)
-    lags = torch.where(time == 0, lags + belief.noise[:, None], lags)  # autocovariance
-    cholesky = torch.linalg.cholesky(toeplitz(lags))
-    impulse = (time == 0).to(rest).expand_as(rest)
-    both = torch.stack([impulse, rest], dim=2)  # (B, N, 2)
-    first, solved = torch.cholesky_solve(both, cholesky).unbind(dim=2)  # (B, N) each
+    impulse = (torch.arange(length, device=rest.device) == 0).to(rest).expand_as(rest)
+    lags = lags + belief.noise[:, None] * impulse  # autocovariance
+    first, solved = solve_by_halves(lags, torch.stack([impulse, rest], dim=2)).unbind(dim=2)  # (B, N) each
     traces, gradient = _correlate(torch.stack([diagonal_sums(first), solved], dim=1), waves).unbind(dim=1)
     traces = traces.real
     unexplained = belief.noise.square() * solved.square().sum(dim=1)
@@ -314,7 +310,7 @@ def _gaussian(belief: _Belief, waves: Tensor) -> _Gaussian:
         mean=prior_mean + variance * gradient,
         variance=(variance - variance.square() * traces / 2).clamp_min(1e-12),
         unexplained=unexplained / (length - (variance * traces).sum(dim=1)).clamp_min(1),
-        cholesky=cholesky,
+        lags=lags,
         rest=rest,
     )
 
@@ -372,7 +368,7 @@ def _move(belief: _Belief, frequencies: Tensor, grid: Tensor, cell: float, reach
     posterior = _gaussian(belief, waves)
     slopes = _slopes(waves, posterior.mean, length)
     displaced = frequencies - grid
-    covariance = posterior.cholesky @ posterior.cholesky.mT + cell**2 / 12 * slopes @ slopes.mT  # (B, N, N)
+    covariance = toeplitz(posterior.lags) + cell**2 / 12 * slopes @ slopes.mT  # (B, N, N)
     target = posterior.rest[..., None] + slopes @ displaced[..., None]  # (B, N, 1)
     solved = torch.cholesky_solve(target, torch.linalg.cholesky(covariance))
     displacement = (cell**2 / 12 * slopes.mT @ solved)[..., 0].clamp(-cell, cell)

@@ -26,9 +26,29 @@ def solve_toeplitz(lags: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return _Solve.apply(lags.double(), targets.double())
 
 
-def toeplitz(first: Tensor) -> Tensor:
-    """(B, N, N) symmetric Toeplitz matrices with these first columns (B, N)."""
-    return torch.cat([first.flip(1), first[:, 1:]], dim=1).unfold(1, first.shape[1], 1).flip(1)
+def solve_by_halves(first: Tensor, right: Tensor) -> Tensor:
+    """(B, N, K) solutions for right-hand sides (B, N, K) and positive definite matrices of first columns (B, N).
+
+    A symmetric Toeplitz matrix commutes with time reversal: sums and differences of mirrored samples
+    have equations of their own, of half the size and, by Cholesky's factors, a quarter of the work.
+
+    Source: Cantoni and Butler (1976).
+    """
+    length = first.shape[1]
+    half, rest = length // 2, length - length // 2
+    plain = toeplitz(first[:, :rest])
+    mirrored = first.flip(1).unfold(1, rest, 1)[:, :rest]  # covariances with the mirror images
+    sums, differences = (right + right.flip(1))[:, :rest], (right - right.flip(1))[:, :half]
+    even = torch.cholesky_solve(sums, torch.linalg.cholesky(plain + mirrored))
+    odd = torch.cholesky_solve(differences, torch.linalg.cholesky((plain - mirrored)[:, :half, :half]))
+    even, middle = even[:, :half], even[:, half:]  # of an odd number, one is its own mirror image
+    return torch.cat([(even + odd) / 2, middle, (even - odd).flip(1) / 2], dim=1)
+
+
+def toeplitz(first: Tensor, columns: int | None = None) -> Tensor:
+    """(B, N, N) symmetric Toeplitz matrices with these first columns (B, N), or as many ``columns`` of them."""
+    columns = columns or first.shape[1]
+    return torch.cat([first[:, 1:columns].flip(1), first], dim=1).unfold(1, columns, 1).flip(2)
 
 
 def diagonal_sums(first: Tensor) -> Tensor:

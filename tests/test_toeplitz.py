@@ -5,7 +5,7 @@ import scipy.linalg
 import torch
 
 from harmonics_lib import random_stream, toeplitz
-from harmonics_lib.toeplitz import diagonal_sums, solve_toeplitz
+from harmonics_lib.toeplitz import diagonal_sums, solve_by_halves, solve_toeplitz
 
 
 def covariances(count=20, length=30):
@@ -58,3 +58,12 @@ def test_diagonal_sums_of_the_inverse_follow_from_its_first_column():
     for lag in range(30):
         both = inverse.diagonal(lag, 1, 2).sum(dim=1) * (2 if lag else 1)
         torch.testing.assert_close(sums[:, lag], both, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("length", [9, 12])
+def test_equations_fall_into_those_of_sums_and_differences_of_mirrored_samples(length):
+    first = torch.cos(0.3 * torch.arange(length)) * 0.9 ** torch.arange(length, dtype=torch.float64)
+    right = torch.randn(1, length, 2, dtype=torch.float64, generator=random_stream(3, "toeplitz test"))
+    matrix = torch.from_numpy(scipy.linalg.toeplitz(first.numpy()))
+    torch.testing.assert_close(toeplitz.toeplitz(first[None], 4)[0], matrix[:, :4])
+    torch.testing.assert_close(solve_by_halves(first[None], right)[0], torch.linalg.solve(matrix, right[0]))
