@@ -99,7 +99,7 @@ def test_published_networks_are_forecasters_by_name(build):
 
 
 def test_an_unknown_name_is_answered_with_the_networks_that_are_meant_for_use():
-    offered = "small_lstm, seq2seq_gru, curriculum_gru, curriculum_gru_2_99"
+    offered = "small_lstm, seq2seq_gru, curriculum_gru, curriculum_gru_2_99, noise_network"
     with pytest.raises(ValueError, match=rf"published network \({offered}\), got 'huge'"):
         load_forecaster("huge")
 
