@@ -63,9 +63,9 @@ def _draw(test: FrozenSet) -> SignalBatch:
 FROZEN_SETS = {
     test.name: test
     for test in (
-        FrozenSet("mixtures_3_6", HarmonicProcess((3, 6), (2, 99))),
-        FrozenSet("mixtures_1_45", HarmonicProcess((1, 45), (10, 99))),
-        FrozenSet("mixtures_1_45_short_periods", HarmonicProcess((1, 45), (2, 99))),
+        FrozenSet("mixtures_3_6", HarmonicProcess((3, 6), (2, 99)), size=50_000),
+        FrozenSet("mixtures_1_45", HarmonicProcess((1, 45), (10, 99)), size=50_000),
+        FrozenSet("mixtures_1_45_short_periods", HarmonicProcess((1, 45), (2, 99)), size=50_000),
     )
 }
 

@@ -1,10 +1,13 @@
 """Tables that the notebooks and the README show."""
 
+import ast
+
 import numpy as np
 import pandas as pd
 
 from harmonics_lib.evaluation import Score
-from harmonics_lib.report.tables import ORACLE, grid_table, step_table
+from harmonics_lib.networks import SmallLSTM
+from harmonics_lib.report.tables import ORACLE, grid_table, listing, step_table
 
 
 def test_the_grid_table_marks_the_best_of_each_column_and_never_the_oracle():
@@ -30,3 +33,10 @@ def test_the_table_by_step_ends_with_the_mean_and_its_interval():
         "mean": "0.20000",
         "95 % interval": "0.20000 – 0.20000",
     }
+
+
+def test_a_listing_is_code_as_it_stands_in_the_library():
+    text = listing(SmallLSTM.__init__, SmallLSTM.forecast).data
+    assert text.startswith("```python\n") and text.endswith("\n```")
+    functions = ast.parse(text.removeprefix("```python\n").removesuffix("```")).body
+    assert [function.name for function in functions] == ["__init__", "forecast"]

@@ -132,25 +132,39 @@ def plot_examples(
 ) -> Figure:
     """A gallery of forecasts of the signals at quantiles of an error, not chosen by eye.
 
+    Above, the median signal with its whole lookback; below, a panel a quantile with the end of it.
+
     Args:
         batch: the signals.
         forecasters: method -> forecaster.
         errors: (B,) of the method by which the signals are chosen.
         horizon: steps that are forecast.
-        shown: samples of the lookback that are drawn.
+        shown: samples of the lookback that the panels below draw.
     """
-    rows = np.argsort(errors)[[int(q * (len(errors) - 1)) for q in quantiles]]
-    height = -(-len(rows) // columns)
-    figure, axes = plt.subplots(height, columns, figsize=(9, 0.5 + 2.1 * height), squeeze=False, sharex=True)
-    for ax, row, q in zip(axes.flat, rows, quantiles, strict=True):
+
+    def draw(ax, quantile, first):
+        row = np.argsort(errors)[int(quantile * (len(errors) - 1))]
         past = batch.past[row : row + 1]
         ahead = {name: forecaster(past, horizon)[0] for name, forecaster in forecasters.items()}
-        plot_forecasts(ax, batch.clean[row, : batch.lookback + horizon], ahead, batch.lookback, batch.lookback - shown)
-        ax.set(title=f"{q:.0%} quantile: MSE {errors[row]:.0e}", xlabel="", ylabel="signal")
-    for ax in axes[-1]:
+        plot_forecasts(ax, batch.clean[row, : batch.lookback + horizon], ahead, batch.lookback, first)
+        ax.set(title=f"{quantile:.0%} quantile: MSE {errors[row]:.0e}", xlabel="", ylabel="signal")
+
+    height = -(-len(quantiles) // columns)
+    figure = plt.figure(figsize=(9, 0.5 + 2.1 * (height + 1)))
+    whole, *panels = figure.subplot_mosaic([["whole"] * columns, *_rows(len(quantiles), columns)]).values()
+    draw(whole, 0.5, 0)
+    for ax, quantile in zip(panels, quantiles, strict=True):
+        draw(ax, quantile, batch.lookback - shown)
+    for ax in (whole, *panels[-columns:]):
         ax.set_xlabel("time (samples)")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncol=4)
+    figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncol=4)
     return figure
+
+
+def _rows(count: int, columns: int) -> list[list]:
+    """Rows of a mosaic that hold the panels 0, 1, …, and nothing in places that are left over."""
+    cells = [*range(count), *["."] * (-count % columns)]
+    return [cells[at : at + columns] for at in range(0, len(cells), columns)]
 
 
 def plot_seeds_history(ax: Axes, trained: Sequence[TrainedNetwork], **style) -> Axes:

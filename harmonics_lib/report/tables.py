@@ -1,13 +1,22 @@
-"""Tables that more than one notebook shows."""
+"""Tables and listings that more than one notebook shows."""
 
+import inspect
 from collections.abc import Mapping, Sequence
+from textwrap import dedent
 
 import pandas as pd
+from IPython.display import Markdown
 
 from harmonics_lib.evaluation import Score
 from harmonics_lib.report.findings import ROUNDING
 
 ORACLE = "known periods"
+
+
+def listing(*lessons) -> Markdown:
+    """The source of functions, methods or classes as it stands in the library: the lesson itself, not a copy."""
+    source = "\n\n".join(dedent(inspect.getsource(lesson)).strip() for lesson in lessons)
+    return Markdown(f"```python\n{source}\n```")
 
 
 def step_table(scores: Mapping[str, Score]) -> pd.DataFrame:
