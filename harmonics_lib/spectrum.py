@@ -180,11 +180,13 @@ def least_squares_peak(signal: Tensor, oversampling: int = 8) -> float:
 
     samples = signal.double().numpy()
     length = len(samples)
+    step = 1e-4 / length
     start = float(peak_bin(torch.from_numpy(samples)))
-    grid = np.linspace(max(start - 1 / length, 0.5 / length), min(start + 1 / length, 0.5), 2 * oversampling + 1)
+    # At 0 and 1/2 one quadrature vanishes, and the slope with it: the search ends short of them.
+    lowest, highest = 2 * step, 0.5 - 2 * step
+    grid = np.linspace(max(start - 1 / length, lowest), min(start + 1 / length, highest), 2 * oversampling + 1)
     best = int(np.argmax([_explained(samples, f) for f in grid]))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
-    step = 1e-4 / length
 
     def slope(frequency):
         return _explained(samples, frequency + step) - _explained(samples, frequency - step)

@@ -111,10 +111,17 @@ def test_energy_stays_on_a_bin_and_leaks_from_between():
     assert spectrum.energy_outside(tone(0.055), 0.055) > 0.05
 
 
-@pytest.mark.parametrize("frequency", [0.0123, 0.1, 0.1234, 0.31, 0.487])
+@pytest.mark.parametrize("frequency", [0.003, 0.0123, 0.1, 0.1234, 0.31, 0.487, 0.499])
 @pytest.mark.parametrize("length", [99, 100])
 def test_least_squares_finds_a_tone_between_bins(frequency, length):
     assert spectrum.least_squares_peak(tone(frequency, length=length)) == pytest.approx(frequency, abs=1e-8)
+
+
+@pytest.mark.parametrize("bins", [0.02, 0.3, 9.7, 9.98])
+@pytest.mark.parametrize("phase", [0.3, 1.3, 2.5])
+def test_least_squares_finds_a_tone_next_to_its_mirror_image(bins, phase):
+    signal = tone(bins / 20, phase, length=20)
+    assert spectrum.least_squares_peak(signal) == pytest.approx(bins / 20, abs=1e-7)
 
 
 @pytest.mark.parametrize(
