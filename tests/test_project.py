@@ -26,6 +26,13 @@ from harmonics_lib.report.prose import tomllib
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MONTHS = ("January",)
+QUOTED = {  # decimals in prose that no code holds: a source states them, or they follow from what the text says
+    "03_small_lstm": {"0.002", "0.0052"},
+    "04_seq2seq_gru": {"0.0145", "0.53", "1.8", "2.3"},
+    "05_curriculum": {"0.0001", "0.45"},
+    "07_optimisers": {"0.003"},
+    "08_growing_horizons": {"0.17", "0.25", "0.33", "0.40", "3.5"},
+}
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 
@@ -148,6 +155,14 @@ def test_badges_and_colab_cells_name_the_repository():
         assert path.read_text() == text, f"{path.name} names another repository; run make badges"
 
 
+def paragraphs(cells):
+    """The prose of a notebook up to the bibliography, without numbers filled in, formulas, code and addresses."""
+    prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown").split("## Bibliography")[0]
+    for other in (r"<!--\w+\.[^>]*-->.*?<!---->", r"```.*?```", r"`[^`]*`", r"\$\$.*?\$\$", r"\$[^$]*\$"):
+        prose = re.sub(other, "…", prose, flags=re.DOTALL)
+    return re.split(r"\n\s*\n", re.sub(r"\]\([^)]*\)", "]", prose))
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 class TestNotebook:
     """The shape that every notebook keeps."""
@@ -199,6 +214,20 @@ class TestNotebook:
     def test_claims_are_shown_checked_and_saved(self, cells):
         assert any("findings.table()" in cell.source for cell in self.code(cells, "nbval-check-output"))
         assert any("findings.save()" in cell.source for cell in self.code(cells))
+
+    def test_no_measured_number_is_typed_by_hand(self, path, cells):
+        """A decimal in the text is filled in from the metrics, is a setting that the code holds, or is quoted."""
+        code = "\n".join(re.sub(r"(?m)^\s*[!%].*$", "pass", cell.source) for cell in self.code(cells))
+        constants = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
+        settings = {float(value) for value in constants if isinstance(value, (int, float))}
+        found = re.findall(r"(?<![\w.])\d+\.\d+(?:e-?\d+)?|\b\d+e-\d+", "\n".join(paragraphs(cells)))
+        typed = {number for number in found if float(number) not in settings}
+        assert typed <= QUOTED.get(path.stem, set())
+
+    def test_a_paragraph_is_one_idea(self, path, cells):
+        for paragraph in paragraphs(cells):
+            if not re.match(r"\s*([*|-] ?|\d+\.)", paragraph):  # a list, a table
+                assert len(paragraph.split()) <= 150, paragraph
 
     def test_is_published_as_it_stands(self, path, cells):
         executed = nbformat.read(ROOT / "results" / "notebooks" / path.name, as_version=4).cells

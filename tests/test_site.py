@@ -147,6 +147,56 @@ class TestPage:
         assert serious_findings(page, runOnly=["scrollable-region-focusable"]) == {}
         assert wrong == []
 
+    @pytest.mark.parametrize("width", [WIDE, PHONE])
+    def test_what_is_wider_than_its_column_scrolls_within_itself_and_shows_it(self, visit, width):
+        """Formulas, tables, listings, figures: nothing stands out, and what is cut fades where it goes on."""
+        page, *_ = visit
+        shown(page, width)
+        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = true)")
+        page.wait_for_function(
+            """() => {
+                const strips = [...document.querySelectorAll("article *")].filter(
+                    box => ["auto", "scroll"].includes(getComputedStyle(box).overflowX));
+                const cut = strips.filter(box => box.scrollWidth > box.clientWidth + 1);
+                return cut.every(box => box.tabIndex == 0 && box.dataset.more == "right"
+                    && getComputedStyle(box).maskImage.startsWith("linear-gradient(to left"));
+            }"""
+        )
+        out = page.evaluate("""() => {
+            const column = document.querySelector("article").getBoundingClientRect().right + 4;  // the theme's frames
+            const wide = [...document.querySelectorAll("article :is(mjx-container, table, img, pre)")].filter(
+                box => box.getBoundingClientRect().right > column);
+            return wide.filter(box => !box.closest("[data-more]")).map(box => box.outerHTML.slice(0, 200));
+        }""")
+        assert out == []
+        strip = page.locator("article [data-more]").first
+        if strip.count():
+            strip.evaluate("box => box.scrollLeft = 1e6")
+            page.wait_for_function("box => box.dataset.more == 'left'", arg=strip.element_handle())
+            strip.evaluate("box => box.scrollLeft = 0")
+        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = false)")
+
+    def test_formulas_fit_a_wide_page(self, visit):
+        page, *_ = visit
+        shown(page)
+        wide = "all => all.filter(box => box.scrollWidth > box.clientWidth).map(box => box.textContent.slice(0, 80))"
+        assert page.eval_on_selector_all("div.math", wide) == []
+
+    def test_solutions_are_folded_and_open_with_all_they_hold(self, visit):
+        page, _, notebook = visit
+        shown(page)
+        written = sum(cell.source.count("<summary>Solution</summary>") for cell in notebook.cells)
+        solutions = page.locator("li > details:has(> summary:text-is('Solution'))")
+        assert solutions.count() == written
+        for solution in solutions.all():
+            text = solution.locator("p").first
+            assert not text.is_visible()
+            solution.locator("summary").click()
+            assert text.is_visible()
+        if written:
+            assert serious_findings(page, {"include": [["li > details"]]}) == {}
+        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = false)")
+
     def test_code_that_unfolds_or_narrows_later_scrolls_by_keyboard(self, visit):
         page, *_ = visit
         shown(page)

@@ -1,11 +1,24 @@
-// Whatever scrolls sideways can be reached, and scrolled, by keyboard, whenever it comes to do so.
+// Whatever scrolls sideways can be reached, and scrolled, by keyboard, whenever it comes to do so, and says
+// on which side there is more of it, for the style sheet to show.
 const SCROLLING = "pre, .cell_output, .table-wrapper, div.math, .cell_output div";
+
+function mark(box) {
+  const hidden = box.scrollWidth - box.clientWidth;
+  const left = box.scrollLeft > 1;
+  const right = box.scrollLeft < hidden - 1;
+  box.dataset.more = left && right ? "both" : left ? "left" : "right";
+}
 
 function reach() {
   for (const box of document.querySelectorAll(SCROLLING)) {
     const scrolls = box.scrollWidth > box.clientWidth && getComputedStyle(box).overflowX !== "visible";
-    if (scrolls) box.tabIndex = 0;
-    else box.removeAttribute("tabindex");
+    if (scrolls) {
+      box.tabIndex = 0;
+      mark(box);
+    } else {
+      box.removeAttribute("tabindex");
+      delete box.dataset.more;
+    }
   }
   document.documentElement.dataset.settled = innerWidth; // at this width everything has its size
 }
@@ -17,5 +30,6 @@ addEventListener("load", async () => {
   document.querySelectorAll(SCROLLING).forEach((box) => watch.observe(box));
   document.fonts.addEventListener("loadingdone", reach);
   addEventListener("resize", reach);
+  document.addEventListener("scroll", ({ target }) => target.dataset?.more && mark(target), true);
   reach();
 });
