@@ -163,7 +163,7 @@ class TestPage:
             }"""
         )
         out = page.evaluate("""() => {
-            const column = document.querySelector("article").getBoundingClientRect().right + 4;  // the theme's frames
+            const column = document.querySelector("article").getBoundingClientRect().right + 1;
             const wide = [...document.querySelectorAll("article :is(mjx-container, table, img, pre)")].filter(
                 box => box.getBoundingClientRect().right > column);
             return wide.filter(box => !box.closest("[data-more]")).map(box => box.outerHTML.slice(0, 200));
