@@ -7,15 +7,17 @@ import operator
 import platform
 import re
 from base64 import b64encode
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import display
-from matplotlib.animation import Animation, PillowWriter
 from matplotlib.figure import Figure
+from PIL import Image
 
 from harmonics_lib.published import staging_dir
 
@@ -128,10 +130,22 @@ class Findings:
         plt.close(figure)
         _show(path, alt, width=round(100 * figure.get_figwidth()))
 
-    def animation(self, animation: Animation, name: str, alt: str) -> None:
-        """Show an animation, and save it as GIF under the notebook's name; ``alt`` as in ``figure``."""
+    def animation(self, figure: Figure, draw: Callable, frames: Iterable, name: str, alt: str) -> None:
+        """Show a figure that moves, and save it as GIF under the notebook's name.
+
+        Args:
+            draw: changes the figure to show the frame that it is called with; each is drawn once.
+            frames: what ``draw`` is called with, one after the other.
+            alt: as in ``figure``.
+        """
+        pictures = []
+        for frame in frames:
+            draw(frame)
+            figure.savefig(buffer := BytesIO(), format="png", dpi=70)
+            pictures.append(Image.open(buffer).quantize(32, dither=Image.Dither.NONE))
+        plt.close(figure)
         path = self._figures() / f"{name}.gif"
-        animation.save(path, writer=PillowWriter(fps=10), dpi=70)
+        pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=500, loop=0)
         _show(path, alt)
 
     def _figures(self) -> Path:
