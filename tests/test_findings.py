@@ -7,6 +7,7 @@ import math
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from PIL import Image
 
 from harmonics_lib.published import staging_dir
 from harmonics_lib.report.findings import Claim, ClaimFailed, Findings
@@ -77,6 +78,20 @@ def test_a_figure_is_saved_and_shown_with_its_description(build, monkeypatch):
     assert base64.b64decode(data["image/png"]) == (folder / "line.png").read_bytes()
     assert options["metadata"] == {"image/png": {"alt": "A line that rises.", "figure": "line", "width": 700}}
     assert plt.get_fignums() == []
+
+
+def test_an_animation_draws_every_frame_once(build):
+    figure, ax = plt.subplots()
+    (line,) = ax.plot([0, 1], [0, 0])
+    drawn = []
+
+    def draw(height):
+        drawn.append(height)
+        line.set_ydata([0, height])
+
+    Findings("09_test").animation(figure, draw, (0.2, 0.5, 1.0), "rise", "A line that rises.")
+    with Image.open(staging_dir("09_test") / "figures" / "09_test" / "rise.gif") as picture:
+        assert drawn == [0.2, 0.5, 1.0] and picture.n_frames == 3
 
 
 def test_rounding_is_neither_stored_nor_spelt_out(build):
