@@ -109,20 +109,34 @@ class SentinelLSTM(nn.Module):
         return self(lookback, horizon)[:, lookback.shape[1] :]
 
 
-FEATURES = ("real_imag", "magnitude_angle", "none")
+FEATURES = ("real_imag", "magnitude_angle", "scaled_angle", "magnitude_cosine", "samples", "none")
 
 
 def dft_features(lookback: Tensor, kind: str) -> Tensor:
-    """(B, 2 (floor(N/2) + 1)) features from the unitary real DFT of ``lookback`` (B, N).
+    """(B, F) features of ``lookback`` (B, N), from its unitary real DFT of K = floor(N/2) + 1 bins.
 
-    ``"real_imag"`` is linear in the signal; ``"magnitude_angle"`` has angles that jump at +-pi and
-    mean nothing where the magnitude is small; ``"none"`` is (B, 0).
+    ``"real_imag"`` is linear in the signal, F = 2 K. ``"magnitude_angle"``, F = 2 K, has angles that
+    jump at +-pi and take any value where the magnitude is small. Each of these two faults stands
+    alone in ``"scaled_angle"``, F = 2 K, whose angles are multiplied by the magnitude, and in
+    ``"magnitude_cosine"``, F = 3 K, the magnitude with cosine and sine of the angle. ``"samples"``
+    is the lookback itself, and ``"none"`` is (B, 0).
     """
-    if kind == "none":
-        return lookback[:, :0]
-    spectrum = torch.fft.rfft(lookback, norm="ortho")  # (B, floor(N/2) + 1)
-    parts = (spectrum.real, spectrum.imag) if kind == "real_imag" else (spectrum.abs(), spectrum.angle())
-    return torch.cat(parts, dim=1)  # (B, 2 (floor(N/2) + 1))
+    if kind in ("samples", "none"):
+        return lookback if kind == "samples" else lookback[:, :0]
+    spectrum = torch.fft.rfft(lookback, norm="ortho")  # (B, K)
+    if kind == "real_imag":
+        return torch.cat([spectrum.real, spectrum.imag], dim=1)
+    magnitude, angle = spectrum.abs(), spectrum.angle()
+    told = {
+        "magnitude_angle": (angle,),
+        "scaled_angle": (magnitude * angle,),
+        "magnitude_cosine": (angle.cos(), angle.sin()),
+    }
+    return torch.cat([magnitude, *told[kind]], dim=1)
+
+
+def _feature_count(kind: str, lookback: int) -> int:
+    return dft_features(torch.zeros(1, lookback), kind).shape[1]
 
 
 def _mlp(*sizes: int) -> nn.Sequential:
@@ -204,18 +218,31 @@ class Seq2SeqGRU(_Seq2Seq):
         encoder: hidden size of the recurrent encoder, at most 10; 0 for none.
         lookback: samples that are seen.
         step_weight: step h of the forecast weighs ``h ** -step_weight`` in the loss.
+        width: units of the decoder; None for the 112 (at a lookback of 100) that the default settings
+            fill, or for as many as the features need.
     """
 
-    def __init__(self, features: str = "real_imag", encoder: int = 10, lookback: int = 100, step_weight: float = 0.0):
+    def __init__(
+        self,
+        features: str = "real_imag",
+        encoder: int = 10,
+        lookback: int = 100,
+        step_weight: float = 0.0,
+        width: int | None = None,
+    ):
         super().__init__()
         if not 0 <= encoder <= 10:
             raise ValueError(f"encoder must be 0 to 10, the decoder has no room for more, got {encoder}")
         self.settings = {"features": features, "encoder": encoder, "lookback": lookback, "step_weight": step_weight}
         self.features, self.lookback, self.step_weight = _known(features), lookback, float(step_weight)
         self.encoder = nn.GRU(1, encoder, batch_first=True) if encoder else None
-        width = 10 + 2 * (lookback // 2 + 1)  # of the decoder, whatever it is fed
-        self.width = width
-        self.decoder = _Decoder(width, width // 2)
+        needed = encoder + _feature_count(features, lookback)
+        self.width = max(10 + 2 * (lookback // 2 + 1), needed)
+        if width is not None:
+            self.width = self.settings["width"] = width  # no setting where it is not asked for: runs keep their names
+        if self.width < needed:
+            raise ValueError(f"width must be at least the {needed} numbers that the decoder is told, got {width}")
+        self.decoder = _Decoder(self.width, self.width // 2)
 
     def encode(self, lookback: Tensor) -> Tensor:
         """First state of the decoder, (B, width): encoder state and DFT features, zeros where one is left out."""
@@ -240,7 +267,7 @@ class CurriculumGRU(_Seq2Seq):
         super().__init__()
         self.settings = {"features": features, "lookback": lookback, "step_weight": step_weight}
         self.features, self.lookback, self.step_weight = _known(features), lookback, float(step_weight)
-        width = lookback + (0 if features == "none" else 2 * (lookback // 2 + 1))
+        width = lookback + _feature_count(features, lookback)
         self.encoder = _mlp(width, 100, 202, 140)
         self.decoder = _Decoder(140, 70, 35)
 

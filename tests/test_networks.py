@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from harmonics_lib import HarmonicProcess, SmallLSTM, random_stream
-from harmonics_lib.networks import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, initialise
+from harmonics_lib.networks import FEATURES, CurriculumGRU, SentinelLSTM, Seq2SeqGRU, dft_features, initialise
 
 
 def built(kind, **settings):
@@ -104,10 +104,64 @@ def test_a_longer_lookback_is_cut_and_a_shorter_one_refused(kind):
         network.forecast(signals.observed[:, :99], 3)
 
 
-@pytest.mark.parametrize("features", ["real_imag", "magnitude_angle", "none"])
+@pytest.mark.parametrize("features", FEATURES)
 @pytest.mark.parametrize("encoder", [0, 10])
 def test_every_part_of_the_seq2seq_network_can_be_left_out(features, encoder):
     assert built(Seq2SeqGRU, features=features, encoder=encoder).forecast(batch().past, 5).shape == (6, 5)
+
+
+def with_bin_7(magnitude, angle, features):
+    """Features (6, F) of the lookbacks whose seventh bin is set to this magnitude and angle."""
+    spectrum = torch.fft.rfft(batch().past, norm="ortho")
+    spectrum[:, 7] = torch.polar(torch.tensor(magnitude).double(), torch.tensor(angle).double())
+    return dft_features(torch.fft.irfft(spectrum, n=100, norm="ortho"), features)
+
+
+@pytest.mark.parametrize(
+    "features, jumps, loud",
+    [
+        ("real_imag", False, False),
+        ("samples", False, False),
+        ("scaled_angle", True, False),
+        ("magnitude_cosine", False, True),
+        ("magnitude_angle", True, True),
+    ],
+)
+def test_which_features_jump_at_the_cut_and_which_are_loud_where_there_is_nothing(features, jumps, loud):
+    def change(magnitude, first, second):
+        difference = with_bin_7(magnitude, second, features) - with_bin_7(magnitude, first, features)
+        return difference.abs().amax(dim=1)
+
+    across = change(1.0, math.pi - 1e-5, -math.pi + 1e-5)
+    assert (across > 6).all() if jumps else (across < 1e-4).all()
+    of_nothing = change(1e-6, 0.0, 2.0)
+    assert (of_nothing > 0.9).all() if loud else (of_nothing < 1e-5).all()
+
+
+@pytest.mark.parametrize("features", ["scaled_angle", "magnitude_cosine", "samples"])
+def test_features_hold_the_whole_lookback(features):
+    told, past = dft_features(batch().past, features), batch().past
+    if features != "samples":
+        magnitude, *angle = told.split(51, dim=1)
+        angle = torch.atan2(*reversed(angle)) if features == "magnitude_cosine" else angle[0] / magnitude
+        told = torch.fft.irfft(torch.polar(magnitude, angle), n=100, norm="ortho")
+    assert torch.allclose(told, past, atol=1e-12)
+
+
+def test_the_decoder_is_as_wide_as_it_is_asked_to_be_and_else_as_what_it_is_told():
+    assert Seq2SeqGRU().width == Seq2SeqGRU("samples").width == 112
+    assert Seq2SeqGRU("magnitude_cosine").width == Seq2SeqGRU(width=163).width == 163
+    past = batch().past
+    wide = built(Seq2SeqGRU, width=163)
+    assert torch.equal(wide.encode(past)[:, 10:112], dft_features(past, "real_imag"))
+    assert not wide.encode(past)[:, 112:].any()
+    with pytest.raises(ValueError, match=r"at least the 112 numbers .* got 100"):
+        Seq2SeqGRU(width=100)
+
+
+def test_a_width_that_is_not_asked_for_is_no_setting():
+    assert "width" not in Seq2SeqGRU().settings
+    assert Seq2SeqGRU(**Seq2SeqGRU(width=163).settings).width == 163
 
 
 def test_an_encoder_for_which_the_decoder_has_no_room_is_refused():
