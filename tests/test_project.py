@@ -229,6 +229,12 @@ class TestNotebook:
             if not re.match(r"\s*([*|-] ?|\d+\.)", paragraph):  # a list, a table
                 assert len(paragraph.split()) <= 150, paragraph
 
+    def test_shows_no_figure_that_is_not_published_and_described(self, path):
+        executed = nbformat.read(ROOT / "results" / "notebooks" / path.name, as_version=4).cells
+        for output in (output for cell in executed for output in cell.get("outputs", [])):
+            for kind in {"image/png", "image/gif"} & set(output.get("data", {})):
+                assert "figure" in output.metadata[kind], "a figure that a cell left open is shown a second time"
+
     def test_is_published_as_it_stands(self, path, cells):
         executed = nbformat.read(ROOT / "results" / "notebooks" / path.name, as_version=4).cells
         assert [c.source for c in executed] == [c.source for c in cells], "run make report"
