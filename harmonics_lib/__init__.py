@@ -1,6 +1,7 @@
 """Forecasting sums of sinusoids: what more than one notebook of the report needs."""
 
 from harmonics_lib.auto import auto_forecaster
+from harmonics_lib.checking import ForecasterError, check_forecaster
 from harmonics_lib.classical import dft_extrapolation, known_period_oracle, linear_mmse, noise_level, persistence
 from harmonics_lib.conformal import conformal
 from harmonics_lib.evaluation import (
@@ -52,6 +53,7 @@ from harmonics_lib.wiener import WienerNetwork
 __all__ = [
     "FROZEN_SETS",
     "CurriculumGRU",
+    "ForecasterError",
     "FrozenSet",
     "Grid",
     "HarmonicProcess",
@@ -74,6 +76,7 @@ __all__ = [
     "cadzow",
     "calibration",
     "central_interval",
+    "check_forecaster",
     "conformal",
     "dft_extrapolation",
     "evaluate",

@@ -76,8 +76,8 @@ def bayes_limit(
     coefficients integrated out; Andrieu and Doucet (1999) for sinusoids in noise; Kirkpatrick et al.
     (1983) for cooling.
     """
-    check_whole("horizon", horizon)
-    check_whole("sweeps", sweeps)
+    horizon = check_whole("horizon", horizon)
+    sweeps = check_whole("sweeps", sweeps)
     _check_signals(batch, periods)
     waves = _waves(periods, batch.lookback + horizon)
     rows = [_two_chains(batch[i : i + 1], waves, periods[0], sweeps, seed, i) for i in range(len(batch))]
@@ -100,7 +100,7 @@ def exact_one_component(batch: SignalBatch, horizon: int, periods: tuple[int, in
     Raises:
         ValueError: a horizon below 1, signals of several components, without noise or of other periods.
     """
-    check_whole("horizon", horizon)
+    horizon = check_whole("horizon", horizon)
     _check_signals(batch, periods)
     if batch.amplitudes.count_nonzero(dim=1).max() > 1:
         raise ValueError("expected signals of one component, got several")

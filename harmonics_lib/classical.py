@@ -127,14 +127,20 @@ def known_period_oracle(batch: SignalBatch) -> Forecaster:
             windows, in their order, and no others.
 
     Raises:
-        ValueError: another number of windows than the batch has.
+        ValueError: what is no batch, or windows that are not its own.
 
     Source: Kay (1993), Fundamentals of Statistical Signal Processing I, theorem 10.3.
     """
 
+    if not isinstance(batch, SignalBatch):
+        raise ValueError(f"batch must be the SignalBatch whose windows are forecast, got {type(batch).__name__}")
+
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        if len(x) != len(batch):
-            raise ValueError(f"this oracle knows the periods of {len(batch)} windows, got {len(x)}")
+        own = batch.past.to(x)
+        if x.shape != own.shape:
+            raise ValueError(f"this oracle serves the batch's windows {tuple(own.shape)}, got {tuple(x.shape)}")
+        if strange := int((~torch.isclose(unit * x, own, rtol=0, atol=0.01)).any(dim=1).sum()):
+            raise ValueError(f"this oracle serves the windows of its batch, in their order, got {strange} others")
         length = x.shape[1]
         used = batch.amplitudes.double() != 0
         power = batch.amplitudes.double().square().sum(dim=1, keepdim=True) / (2 * used.sum(dim=1, keepdim=True))

@@ -44,7 +44,7 @@ def conformal(
     ratios = ((future - centre).abs() / scale).sort(dim=0).values  # (n, H), each step in rising order
 
     def intervals(lookback: Tensor, horizon: int, coverage: float) -> tuple[Tensor, Tensor]:
-        check_whole("horizon", horizon)
+        horizon = check_whole("horizon", horizon)
         if horizon > steps:
             raise ValueError(f"horizon must be at most {steps}, that of the calibration, got {horizon}")
         centre, scale = _centre_and_scale(forecaster, lookback, horizon)

@@ -3,8 +3,9 @@
 A forecaster is ``forecaster(lookback (B, N), horizon) -> (B, horizon)``. ``window_forecaster`` and
 ``network_forecaster`` make one from what is particular to it, a map from windows of peak 1 to
 their continuations. Around that both do the same: check the input, divide each window by its
-peak, hold the forecast within ``LIMIT`` peaks, warn and count, restore unit and dtype; and both
-compute in one thread, so that results do not depend on their number.
+peak, hold the forecast within ``LIMIT`` peaks, warn and count, restore unit and dtype, and refuse to
+answer with what is not finite; and both compute in one thread, so that results do not depend on
+their number.
 
 A forecaster that knows its own error has ``forecaster.distribution(lookback, horizon)``, too: a
 ``Prediction``, whose mean is its forecast.
@@ -12,11 +13,13 @@ A forecaster that knows its own error has ``forecaster.distribution(lookback, ho
 
 import copy
 import math
+import operator
 import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from numbers import Real
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -102,11 +105,11 @@ def window_forecaster(
     """
 
     def forecast(lookback: Tensor, horizon: int) -> Tensor:
-        check_lookback(lookback, horizon, minimum)
+        horizon = check_lookback(lookback, horizon, minimum)
         return _forecast(estimate, lookback, horizon, torch.float64)
 
     def predict(lookback: Tensor, horizon: int) -> Prediction:
-        check_lookback(lookback, horizon, minimum)
+        horizon = check_lookback(lookback, horizon, minimum)
         return _predict(distribution, lookback, horizon, torch.float64)
 
     if distribution is not None:
@@ -117,15 +120,20 @@ def window_forecaster(
 def network_forecaster(network: nn.Module) -> Forecaster:
     """A trained network as a forecaster.
 
-    It is computed in double precision for a lookback that is, else in single precision. The
-    network itself is left as it is: each dtype and device gets a copy, made at its first forecast.
+    It is computed in double precision for a lookback that is, else in single precision, with the
+    weights that it has at the time. The network itself is left as it is: each dtype and device has a copy.
 
     Args:
         network: has ``forecast(lookback (B, N), horizon) -> (B, horizon)``. If it also has
             ``distribution(lookback, horizon)``, which gives that mean with the standard deviation of
             the clean continuation, (B, horizon) each, and that of the noise, (B, 1), the
             forecaster is a ``ProbabilisticForecaster``.
+
+    Raises:
+        ValueError: what is not such a network.
     """
+    if not isinstance(network, nn.Module) or not callable(getattr(network, "forecast", None)):
+        raise ValueError(f"network must be a torch module with a method forecast, got {type(network).__name__}")
     copies: dict[tuple, nn.Module] = {}
 
     def copy_for(lookback: Tensor) -> tuple[nn.Module, torch.dtype]:
@@ -133,16 +141,17 @@ def network_forecaster(network: nn.Module) -> Forecaster:
         kind = (lookback.device, dtype)
         if kind not in copies:
             copies[kind] = copy.deepcopy(network).to(*kind).eval()
+        copies[kind].load_state_dict(network.state_dict())  # it may have been trained since
         return copies[kind], dtype
 
     def forecast(lookback: Tensor, horizon: int) -> Tensor:
-        check_lookback(lookback, horizon)
+        horizon = check_lookback(lookback, horizon)
         served, dtype = copy_for(lookback)
         with torch.no_grad():
             return _forecast(partial(_in_parts, served.forecast), lookback, horizon, dtype)
 
     def predict(lookback: Tensor, horizon: int) -> Prediction:
-        check_lookback(lookback, horizon)
+        horizon = check_lookback(lookback, horizon)
         served, dtype = copy_for(lookback)
         with torch.no_grad():
             return _predict(partial(_distribution_in_parts, served.distribution), lookback, horizon, dtype)
@@ -166,14 +175,15 @@ def _distribution_in_parts(distribution: Callable, x: Tensor, horizon: int, unit
 def _forecast(estimate: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Tensor:
     """(B, horizon): what ``estimate`` makes of windows of peak 1 in ``dtype``, held, in the unit of the lookback."""
     ahead, unit = _at_peak_one(estimate, lookback, horizon, dtype)
-    return (_held(ahead) * unit).to(lookback)
+    return _in_unit(_held(_finite(ahead)), unit, lookback)
 
 
 def _predict(distribution: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Prediction:
     """The same of a distribution; one that is certain of the continuation keeps what rounding leaves of a peak."""
     (mean, std, noise_std), unit = _at_peak_one(distribution, lookback, horizon, dtype)
-    std = (std.clamp_min(torch.finfo(dtype).eps) * unit).to(lookback).clamp_min(torch.finfo(lookback.dtype).tiny)
-    return Prediction((_held(mean) * unit).to(lookback), std, (noise_std * unit).to(lookback))
+    spread = std.clamp_min(torch.finfo(dtype).eps)
+    mean, std, noise_std = (_in_unit(_finite(part), unit, lookback) for part in (_held(mean), spread, noise_std))
+    return Prediction(mean, std.clamp_min(torch.finfo(lookback.dtype).tiny), noise_std)
 
 
 def _at_peak_one(estimate: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> tuple:
@@ -182,6 +192,28 @@ def _at_peak_one(estimate: Callable, lookback: Tensor, horizon: int, dtype: torc
     unit = torch.where(peak > 0, peak, 1.0)
     with cpu_threads(1):  # small matrices, for which waking another thread costs more than it gains
         return estimate((lookback.double() / unit).to(dtype), horizon, unit), unit
+
+
+def _finite(estimate: Tensor) -> Tensor:
+    """What a method estimates, (B, …), if all of it is finite."""
+    if not torch.isfinite(estimate).all():
+        rows = (~torch.isfinite(estimate)).any(dim=1).sum()
+        raise ValueError(
+            f"expected a finite estimate, got NaN or infinity for {rows} of {len(estimate)} windows of finite samples; "
+            "are the weights of the network finite?"
+        )
+    return estimate
+
+
+def _in_unit(estimate: Tensor, unit: Tensor, lookback: Tensor) -> Tensor:
+    """An estimate (B, …) at peak 1 in the unit (B, 1), the dtype and on the device of the lookback."""
+    scaled = (estimate * unit).to(lookback)
+    if not torch.isfinite(scaled).all():
+        raise ValueError(
+            f"the forecast goes beyond the range of {lookback.dtype}; give the lookback in a smaller unit or "
+            "in double precision"
+        )
+    return scaled
 
 
 def _held(ahead: Tensor) -> Tensor:
@@ -203,8 +235,13 @@ def cpu_threads(count: int):
         torch.set_num_threads(before)
 
 
-def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1) -> None:
-    """Raise ``ValueError`` unless ``lookback`` is a finite (B, N) float tensor with B >= 1 and N >= minimum."""
+def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1) -> int:
+    """The horizon as an int, if both are good.
+
+    Raises:
+        ValueError: ``lookback`` is not a finite (B, N) float tensor with B >= 1 and N >= minimum, or ``horizon``
+            not a whole number of at least 1.
+    """
     if not isinstance(lookback, Tensor) or not lookback.is_floating_point():
         kind = lookback.dtype if isinstance(lookback, Tensor) else type(lookback).__name__
         raise ValueError(f"lookback must be a floating-point torch tensor of shape (B, N), got {kind}")
@@ -212,22 +249,51 @@ def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1) -> None:
         raise ValueError(f"lookback must have shape (B, N) with at least one window, got {tuple(lookback.shape)}")
     if lookback.shape[1] < minimum:
         raise ValueError(f"lookback must have at least {minimum} samples, got {lookback.shape[1]}")
-    check_whole("horizon", horizon)
+    horizon = check_whole("horizon", horizon)
     if not torch.isfinite(lookback).all():
         rows = (~torch.isfinite(lookback)).any(dim=1).nonzero().flatten().tolist()
         raise ValueError(f"lookback must be finite, got NaN or infinity in {len(rows)} rows, first in row {rows[0]}")
+    return horizon
 
 
-def check_whole(name: str, value) -> None:
-    """Raise ``ValueError`` unless ``value`` is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+def check_network_lookback(network: nn.Module, lookback: Tensor, horizon: int, minimum: int = 1) -> int:
+    """The horizon as an int, if both are good for this network, whose dtype the lookback has to have.
+
+    Raises:
+        ValueError: as ``check_lookback``; another dtype, or one that recurrent layers and the DFT do not have.
+    """
+    horizon, own = check_lookback(lookback, horizon, minimum), next(network.parameters()).dtype
+    if lookback.dtype != own or own not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"expected network and lookback both in torch.float32 or both in torch.float64, got {own} and "
+            f"{lookback.dtype}; network_forecaster(network) serves every dtype"
+        )
+    return horizon
+
+
+def check_whole(name: str, value, minimum: int = 1) -> int:
+    """``value`` as an int; ``ValueError`` unless it is a whole number, of any type, of at least ``minimum``."""
+    boolean = isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
+    try:
+        whole = minimum - 1 if boolean else operator.index(value)
+    except TypeError:
+        whole = minimum - 1
+    if whole < minimum:
+        raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
+    return whole
 
 
 def check_noise_std(noise_std: float | None) -> None:
     """Raise ``ValueError`` unless ``noise_std`` is None or a finite number of at least 0."""
     if noise_std is not None and not (is_number(noise_std) and noise_std >= 0):
         raise ValueError(f"noise_std must be None or a number of at least 0, got {noise_std!r}")
+
+
+def check_weight(name: str, value: float) -> float:
+    """``value`` as a float; ``ValueError`` unless it is a finite number of at least 0."""
+    if not (is_number(value) and value >= 0):
+        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+    return float(value)
 
 
 def check_coverage(coverage: float) -> None:
@@ -237,5 +303,5 @@ def check_coverage(coverage: float) -> None:
 
 
 def is_number(value) -> bool:
-    """Whether ``value`` is a finite int or float, and not a bool."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether ``value`` is a finite real number of any type, and not a bool."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

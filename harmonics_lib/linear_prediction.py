@@ -37,7 +37,7 @@ def linear_prediction(order: int = 66, ridge: float | None = None, backward: boo
 
     Sources: Makhoul (1975) for least squares, Marple (1980) for forward and backward.
     """
-    check_whole("order", order)
+    order = check_whole("order", order)
     if ridge is not None and not (is_number(ridge) and ridge >= 0):
         raise ValueError(f"ridge must be None or a number of at least 0, got {ridge!r}")
 
@@ -62,9 +62,9 @@ def tufts_kumaresan(order: int = 66, rank: int | None = None) -> Forecaster:
 
     Source: Tufts and Kumaresan (1982).
     """
-    check_whole("order", order)
+    order = check_whole("order", order)
     if rank is not None:
-        check_whole("rank", rank)
+        rank = check_whole("rank", rank)
         if rank > order:
             raise ValueError(f"rank must be None or a whole number from 1 to the order {order}, got {rank}")
 
@@ -94,7 +94,7 @@ def autoregression(criterion: str = "aicc", most: int = 66) -> Forecaster:
 
     Sources: Burg (1968) for the weights; Brockwell and Davis (1991), section 9.3, for the choice.
     """
-    check_whole("most", most)
+    most = check_whole("most", most)
     if criterion not in CRITERIA:
         raise ValueError(f"criterion must be one of {', '.join(CRITERIA)}, got {criterion!r}")
 
@@ -131,9 +131,9 @@ def cadzow(rank: int | None = None, iterations: int = 5) -> Forecaster:
 
     Source: Cadzow (1988).
     """
-    check_whole("iterations", iterations)
+    iterations = check_whole("iterations", iterations)
     if rank is not None:
-        check_whole("rank", rank)
+        rank = check_whole("rank", rank)
 
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
         equations, _ = _prediction_equations(x, 2 * x.shape[1] // 3, backward=True)
@@ -190,7 +190,7 @@ def burg(order: int = 66) -> Forecaster:
 
     Source: Burg (1968).
     """
-    check_whole("order", order)
+    order = check_whole("order", order)
     return window_forecaster(
         lambda x, horizon, unit: _run_on(x, burg_weights(x, order), horizon), minimum=max(12, order + 1)
     )
@@ -293,7 +293,7 @@ def matrix_pencil(order: int | None = None, unit_circle: bool = False) -> Foreca
     Sources: Hua and Sarkar (1990), Roy and Kailath (1989).
     """
     if order is not None:
-        check_whole("order", order)
+        order = check_whole("order", order)
 
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
         rows = x.unfold(1, 2 * x.shape[1] // 3, 1)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harmonics_lib.forecasting import check_lookback
+from harmonics_lib.forecasting import check_network_lookback, check_weight, check_whole
 from harmonics_lib.signals import SignalBatch
 from harmonics_lib.wiener import WienerNetwork
 
@@ -45,6 +45,7 @@ class SmallLSTM(nn.Module):
 
     def __init__(self, hidden: int = 100):
         super().__init__()
+        hidden = check_whole("hidden", hidden)
         self.settings = {"hidden": hidden}
         self.lstm = nn.LSTM(1, hidden, batch_first=True)
         self.head = nn.Linear(hidden, 1)
@@ -61,7 +62,7 @@ class SmallLSTM(nn.Module):
 
     def forecast(self, lookback: Tensor, horizon: int) -> Tensor:
         """Free-running continuation (B, horizon) of ``lookback`` (B, N), N >= 1."""
-        check_lookback(lookback, horizon)
+        horizon = check_network_lookback(self, lookback, horizon)
         one_step, state = self(lookback)
         forecast = [one_step[:, -1:]]  # (B, 1) each
         while len(forecast) < horizon:
@@ -81,6 +82,7 @@ class SentinelLSTM(nn.Module):
 
     def __init__(self, hidden: int = 15):
         super().__init__()
+        hidden = check_whole("hidden", hidden)
         self.settings = {"hidden": hidden}
         self.lstm = nn.LSTM(1, hidden, batch_first=True)
         self.head = nn.Linear(hidden, 1)
@@ -105,7 +107,7 @@ class SentinelLSTM(nn.Module):
 
     def forecast(self, lookback: Tensor, horizon: int) -> Tensor:
         """Continuation (B, horizon) of ``lookback`` (B, N), N >= 1."""
-        check_lookback(lookback, horizon)
+        horizon = check_network_lookback(self, lookback, horizon)
         return self(lookback, horizon)[:, lookback.shape[1] :]
 
 
@@ -204,7 +206,7 @@ class _Seq2Seq(nn.Module):
 
     def forecast(self, lookback: Tensor, horizon: int) -> Tensor:
         """Free-running continuation (B, horizon) of the last N samples of ``lookback`` (B, >= N)."""
-        check_lookback(lookback, horizon, minimum=self.lookback)
+        horizon = check_network_lookback(self, lookback, horizon, minimum=self.lookback)
         return self(lookback[:, -self.lookback :], horizon)
 
 
@@ -231,15 +233,17 @@ class Seq2SeqGRU(_Seq2Seq):
         width: int | None = None,
     ):
         super().__init__()
-        if not 0 <= encoder <= 10:
-            raise ValueError(f"encoder must be 0 to 10, the decoder has no room for more, got {encoder}")
+        encoder, lookback = check_whole("encoder", encoder, minimum=0), check_whole("lookback", lookback)
+        if encoder > 10:
+            raise ValueError(f"encoder must be at most 10, the decoder has no room for more, got {encoder}")
+        step_weight = check_weight("step_weight", step_weight)
         self.settings = {"features": features, "encoder": encoder, "lookback": lookback, "step_weight": step_weight}
-        self.features, self.lookback, self.step_weight = _known(features), lookback, float(step_weight)
+        self.features, self.lookback, self.step_weight = _known(features), lookback, step_weight
         self.encoder = nn.GRU(1, encoder, batch_first=True) if encoder else None
         needed = encoder + _feature_count(features, lookback)
         self.width = max(10 + 2 * (lookback // 2 + 1), needed)
         if width is not None:
-            self.width = self.settings["width"] = width  # no setting where it is not asked for: runs keep their names
+            self.width = self.settings["width"] = check_whole("width", width)  # no setting where it is not asked for: runs keep their names
         if self.width < needed:
             raise ValueError(f"width must be at least the {needed} numbers that the decoder is told, got {width}")
         self.decoder = _Decoder(self.width, self.width // 2)
@@ -265,8 +269,9 @@ class CurriculumGRU(_Seq2Seq):
 
     def __init__(self, features: str = "real_imag", lookback: int = 100, step_weight: float = 0.0):
         super().__init__()
+        lookback, step_weight = check_whole("lookback", lookback), check_weight("step_weight", step_weight)
         self.settings = {"features": features, "lookback": lookback, "step_weight": step_weight}
-        self.features, self.lookback, self.step_weight = _known(features), lookback, float(step_weight)
+        self.features, self.lookback, self.step_weight = _known(features), lookback, step_weight
         width = lookback + _feature_count(features, lookback)
         self.encoder = _mlp(width, 100, 202, 140)
         self.decoder = _Decoder(140, 70, 35)

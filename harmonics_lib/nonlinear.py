@@ -30,7 +30,7 @@ def nonlinear_least_squares(most: int = 20, frequencies: tuple[float, float] = (
 
     Sources: Li and Stoica (1996), RELAX; Mamandipoor, Ramasamy and Madhow (2016), Newtonized matching pursuit.
     """
-    check_whole("most", most)
+    most = check_whole("most", most)
     low, high = frequencies
     if not (is_number(low) and is_number(high) and 0 < low <= high <= 0.5):
         raise ValueError(f"frequencies must be a (low, high) pair with 0 < low <= high <= 0.5, got {frequencies!r}")

@@ -53,7 +53,7 @@ def forecast(series: pd.Series | np.ndarray | Sequence[float], horizon: int, cov
     """
     import pandas as pd
 
-    check_whole("horizon", horizon)
+    horizon = check_whole("horizon", horizon)
     check_coverage(coverage)
     values, index = _read(series)
     ahead = _continue_index(index, horizon)

@@ -55,7 +55,7 @@ def sparse_bayesian(process: HarmonicProcess, noise_std: float | None = None, it
     slabs in groups, Yang et al. (2013) for frequencies off the grid.
     """
     check_noise_std(noise_std)
-    check_whole("iterations", iterations)
+    iterations = check_whole("iterations", iterations)
 
     def distribution(x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         ahead, clean = continue_clean(x, horizon)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harmonics_lib.forecasting import check_lookback
+from harmonics_lib.forecasting import check_network_lookback, check_whole, is_number
 from harmonics_lib.signals import SignalBatch
 from harmonics_lib.toeplitz import diagonal_sums, solve_toeplitz
 
@@ -52,6 +52,10 @@ class WienerNetwork(nn.Module):
 
     def __init__(self, hidden: int = 256, refinements: int = 2, spacing: float = 1 / 250, lookback: int = 100):
         super().__init__()
+        hidden, refinements = check_whole("hidden", hidden), check_whole("refinements", refinements, minimum=0)
+        lookback = check_whole("lookback", lookback)
+        if not (is_number(spacing) and 0 < spacing <= 0.5):
+            raise ValueError(f"spacing must be a number above 0 and at most 0.5 cycles per sample, got {spacing!r}")
         self.settings = {"hidden": hidden, "refinements": refinements, "spacing": spacing, "lookback": lookback}
         self.lookback, self.spacing = lookback, spacing
         count = len(_dictionary(spacing))
@@ -160,7 +164,7 @@ class WienerNetwork(nn.Module):
 
     def forecast(self, lookback: Tensor, horizon: int) -> Tensor:
         """Continuation (B, horizon) of the last N samples of ``lookback`` (B, >= N)."""
-        check_lookback(lookback, horizon, minimum=self.lookback)
+        horizon = check_network_lookback(self, lookback, horizon, minimum=self.lookback)
         amplitudes, _, scale = self(lookback[:, -self.lookback :])
         return scale * self._synthesise(amplitudes[-1], horizon)
 
@@ -169,7 +173,7 @@ class WienerNetwork(nn.Module):
 
         Beyond the 50 steps of its training the deviation stays that of the last.
         """
-        check_lookback(lookback, horizon, minimum=self.lookback)
+        horizon = check_network_lookback(self, lookback, horizon, minimum=self.lookback)
         amplitudes, spectrum, scale = self(lookback[:, -self.lookback :])
         log_variance, log_noise = self._log_variances(spectrum)
         steps = torch.arange(horizon, device=lookback.device).clamp_max(_HORIZON - 1)

@@ -165,7 +165,7 @@ def test_a_width_that_is_not_asked_for_is_no_setting():
 
 
 def test_an_encoder_for_which_the_decoder_has_no_room_is_refused():
-    with pytest.raises(ValueError, match=r"0 to 10.*got 20"):
+    with pytest.raises(ValueError, match=r"at most 10.*got 20"):
         Seq2SeqGRU(encoder=20)
 
 
