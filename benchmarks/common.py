@@ -5,16 +5,16 @@ import statistics
 import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
 from harmonics_lib import Run, train
+from harmonics_lib.published import record_checksums, results_dir
 from harmonics_lib.runs import read_config
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "benchmarks"
+RESULTS = results_dir() / "benchmarks"
 
 
 def loop_signal(rng: np.random.Generator, length: int, components: tuple[int, int], periods=(2, 99), lookback=None):
@@ -96,6 +96,7 @@ def write(name: str, figures: dict) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_rounded(figures), indent=1, sort_keys=True)
     (RESULTS / f"{name}.json").write_text(text + "\n")
+    record_checksums([RESULTS / f"{name}.json"])
     print(f"{name}: {text}")
 
 

@@ -11,14 +11,18 @@ The environment variables of the project are read here and nowhere else:
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from harmonics_lib.distributed import is_first_process
@@ -38,6 +42,10 @@ NETWORKS = {
     "curriculum_gru_2_99": "ten steps; 1 to 45 components, whole periods 2 to 99, no noise (notebook 05)",
     "noise_network": "any horizon; 1 to 45 components, any periods from 2 to 99, noise of 0.003 to 0.4 (notebook 11)",
 }
+
+
+_RUN_FILES = ("weights.safetensors", "history.csv", "config.json")
+_SUMS = "SHA256SUMS"  # of all published files that are loaded again
 
 
 def _shipped_results() -> Path:
@@ -100,14 +108,75 @@ def retrain_dir(purpose: str) -> Path:
     return build_dir() / "retrain" / purpose
 
 
+def record_checksums(paths: Iterable[Path]) -> None:
+    """Bring ``SHA256SUMS`` up to date for files of the published results; those that are gone leave it.
+
+    ``sha256sum -c SHA256SUMS`` understands it.
+    """
+    root = results_dir()
+    sums = _checksums(root) | {path.relative_to(root).as_posix(): _digest(path.read_bytes()) for path in paths}
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items()) if (root / name).exists()]
+    write_atomically(root / _SUMS, "".join(lines).encode())
+
+
+def _checksums(root: Path) -> dict[str, str]:
+    """The recorded checksums of published results, by path."""
+    if not (root / _SUMS).exists():
+        return {}
+    return {name: digest for digest, name in (line.split("  ") for line in (root / _SUMS).read_text().splitlines())}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _intact(root: Path, path: Path) -> bytes:
+    """What a published file holds, if that is what was published.
+
+    Raises:
+        ValueError: it is not.
+    """
+    content, recorded = path.read_bytes(), _checksums(root).get(path.relative_to(root).as_posix())
+    if recorded not in (None, _digest(content)):
+        raise ValueError(f"{path} is damaged: its checksum is not that in {_SUMS}; restore it, or publish it anew")
+    return content
+
+
 def load_benchmark(name: str) -> dict:
-    """What ``make bench`` measured last; times differ from run to run, so a report only quotes them."""
-    return json.loads((_shipped_results() / "benchmarks" / f"{name}.json").read_text())
+    """What ``make bench`` measured last; times differ from run to run, so a report only quotes them.
+
+    Raises:
+        ValueError: none of that name is published, or the file is damaged.
+    """
+    return _load_json("benchmarks", name, (_shipped_results(),))
 
 
 def load_metrics(notebook: str) -> dict:
-    """The published metrics of a notebook: ``{"values", "claims", "provenance"}``, claims in the notebook's order."""
-    return json.loads((results_dir() / "metrics" / f"{notebook}.json").read_text())
+    """The published metrics of a notebook: ``{"values", "claims", "provenance"}``, claims in the notebook's order.
+
+    Raises:
+        ValueError: none of that notebook are published, or the file is damaged.
+    """
+    return _load_json("metrics", notebook, (results_dir(),))
+
+
+def _load_json(kind: str, name: str, roots: Iterable[Path]) -> dict:
+    for root in roots:
+        path = root / kind / f"{_plain(name)}.json"
+        if not path.exists():
+            known = ", ".join(sorted(other.stem for other in path.parent.glob("*.json"))) or "none"
+            raise ValueError(f"no {kind} {name} are published; there are {known}")
+        try:
+            return json.loads(_intact(root, path))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path} is damaged: it is no JSON ({error})") from error
+
+
+def _plain(name: str) -> str:
+    """The name, if it is one and leads nowhere else."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
+        raise ValueError(f"expected a name of letters, digits and underscores, got {name!r}")
+    return name
 
 
 def published_metrics() -> list[str]:
@@ -119,7 +188,7 @@ def load_grid() -> pd.DataFrame:
     """The published comparison of all methods, to be looked at or handed to ``evaluate`` as ``known``.
 
     Raises:
-        ValueError: none is published.
+        ValueError: none is published, or the file is damaged.
     """
     return _load_table("grid")
 
@@ -128,7 +197,7 @@ def load_bayes_limit() -> pd.DataFrame:
     """The published table of the Bayes limit, a row for each window (its columns: ``report.limit.write_limit``).
 
     Raises:
-        ValueError: none is published.
+        ValueError: none is published, or the file is damaged.
     """
     return _load_table("bayes_limit")
 
@@ -137,7 +206,7 @@ def load_coverage() -> pd.DataFrame:
     """The published coverage of intervals (its columns: ``report.coverage.write_coverage``).
 
     Raises:
-        ValueError: none is published.
+        ValueError: none is published, or the file is damaged.
     """
     return _load_table("coverage")
 
@@ -147,7 +216,10 @@ def _load_table(name: str) -> pd.DataFrame:
 
     for results in (results_dir(), _shipped_results()):
         if (path := results / "metrics" / f"{name}.csv").exists():
-            return pd.read_csv(path)
+            try:
+                return pd.read_csv(io.BytesIO(_intact(results, path)))
+            except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+                raise ValueError(f"{path} is damaged: it is no table ({error})") from error
     raise ValueError(f"no table {name} is published: expected {path}")
 
 
@@ -245,7 +317,14 @@ def _published(name: str, fingerprint: str) -> Path | None:
     """The directory of that name, if it is published with that fingerprint and not to be trained anew."""
     folder = results_dir() / _place(name)
     same = (read_config(folder) or {}).get("fingerprint") == fingerprint
-    return folder if same and not retraining() else None
+    return _intact_run(results_dir(), folder) if same and not retraining() else None
+
+
+def _intact_run(root: Path, folder: Path) -> Path:
+    """The folder of a published run, if its files are those that were published."""
+    for file in filter(Path.exists, (folder / name for name in _RUN_FILES)):
+        _intact(root, file)
+    return folder
 
 
 def train_again(name: str, **options) -> None:
@@ -264,7 +343,9 @@ def train_again(name: str, **options) -> None:
     run_dir = retrain_dir("train") / f"{name}-{run.fingerprint}"
     train(run, run_dir, **options)
     if is_first_process():
-        _copy_run(run_dir, results_dir() / _place(name))
+        target = results_dir() / _place(name)
+        _copy_run(run_dir, target)
+        record_checksums(target / file for file in _RUN_FILES)
         shutil.rmtree(run_dir)
 
 
@@ -272,7 +353,7 @@ def _copy_run(run_dir: Path, target: Path) -> None:
     """The configuration goes first and comes last: where it stands, the weights are its own."""
     target.mkdir(parents=True, exist_ok=True)
     (target / "config.json").unlink(missing_ok=True)
-    for file in ("weights.safetensors", "history.csv", "config.json"):
+    for file in _RUN_FILES:
         write_atomically(target / file, (run_dir / file).read_bytes())
 
 
@@ -283,17 +364,20 @@ def load_forecaster(name: str) -> Forecaster:
         name: one of ``NETWORKS``, or a run of a comparison that a checkout has.
 
     Raises:
-        ValueError: no network of that name is published.
+        ValueError: no network of that name is published, or its files are damaged.
     """
     folder = _run_folder(name)
     network = build(read_config(folder)["network"])
-    network.load_state_dict(read_weights(folder))
+    weights = read_weights(folder)
+    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+        raise ValueError(f"{folder} is damaged: its weights are not finite")
+    network.load_state_dict(weights)
     return network_forecaster(network)
 
 
 def _run_folder(name: str) -> Path:
     """Where a published run lies: among these results, else among those that came with the code."""
-    for results in (results_dir(), _shipped_results()):
+    for results in (results_dir(), _shipped_results()) if isinstance(name, str) and name.isidentifier() else ():
         if (results / _place(name) / "config.json").exists():
-            return results / _place(name)
+            return _intact_run(results, results / _place(name))
     raise ValueError(f"name must be a published network ({', '.join(NETWORKS)}), got {name!r}")

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from harmonics_lib.forecasting import check_whole
 from harmonics_lib.networks import build
 from harmonics_lib.signals import HarmonicProcess, SignalBatch
 
@@ -41,8 +42,8 @@ class Stage:
     teacher_forcing: float = 0.0
 
     def __post_init__(self):
-        if not all(type(n) is int and n >= 1 for n in (self.steps, self.lookback, self.horizon)):
-            raise ValueError(f"a stage needs whole steps, lookback and horizon of at least 1, got {self}")
+        for name in ("steps", "lookback", "horizon"):
+            object.__setattr__(self, name, check_whole(f"a stage's {name}", getattr(self, name)))
         if not 0 <= self.teacher_forcing <= 1:
             raise ValueError(f"teacher_forcing is a probability, got {self.teacher_forcing}")
         if not self.processes:
@@ -99,8 +100,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         for name in ("batch_size", "report_every", "validation_size"):
-            if type(getattr(self, name)) is not int or getattr(self, name) < 1:
-                raise ValueError(f"{name} must be a whole number of at least 1, got {getattr(self, name)!r}")
+            object.__setattr__(self, name, check_whole(name, getattr(self, name)))
         # One spelling for numbers, so that equal configurations have equal fingerprints.
         for name in ("learning_rate", "muon_rate", "adam_epsilon", "clip_norm", "final_rate"):
             object.__setattr__(self, name, float(getattr(self, name)))
@@ -240,6 +240,8 @@ class RunDirectory:
     def __init__(self, path: Path | str, config: dict):
         self.path, self.config = Path(path), config
         self.path.mkdir(parents=True, exist_ok=True)
+        for unfinished in self.path.glob("*.part"):  # of a write that was killed
+            unfinished.unlink()
         stored = read_config(self.path)
         if stored is None:
             write_atomically(self.path / "config.json", (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())

@@ -1,5 +1,7 @@
 """Published networks are loaded, not trained; what is not published is trained; names lead to forecasters."""
 
+import hashlib
+import json
 import re
 import shutil
 from pathlib import Path
@@ -15,12 +17,22 @@ from harmonics_lib import (
     Stage,
     TrainingConfig,
     load_forecaster,
+    load_grid,
+    load_metrics,
     network_forecaster,
     published,
     seeded,
     trained_networks,
 )
-from harmonics_lib.published import build_dir, results_dir, retrain_dir, retraining, staging_dir, train_again
+from harmonics_lib.published import (
+    build_dir,
+    record_checksums,
+    results_dir,
+    retrain_dir,
+    retraining,
+    staging_dir,
+    train_again,
+)
 from harmonics_lib.runs import read_weights
 
 
@@ -52,6 +64,66 @@ def test_a_published_configuration_is_loaded_and_another_trained(build, monkeypa
     assert trained(again) == results_dir() / "runs" / "tiny"
     assert torch.equal(first.head.weight, again.head.weight)
     assert trained(SmallLSTM(5)).is_relative_to(staging_dir("99_test"))
+
+
+def damaged(path):
+    """One bit of the middle byte turned."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_in_a_published_file_is_noticed(build):
+    trained(SmallLSTM(4))
+    publish(build)
+    metrics = results_dir() / "metrics"
+    metrics.mkdir()
+    (metrics / "grid.csv").write_text("method,mse\na,1\nb,2\n")
+    (metrics / "99_test.json").write_text(json.dumps({"values": {"a": 1}}))
+    files = [path for path in results_dir().rglob("*") if path.is_file()]
+    record_checksums(files)
+    load = {"grid.csv": load_grid, "99_test.json": lambda: load_metrics("99_test")}
+    assert load_grid().shape == (2, 2) and load_metrics("99_test")["values"] == {"a": 1} and load_forecaster("tiny")
+    for path in files:
+        damaged(path)
+        with pytest.raises(ValueError, match=rf"{path.name} is damaged: its checksum is not that in SHA256SUMS"):
+            load.get(path.name, lambda: load_forecaster("tiny"))()
+        damaged(path)
+    assert load_forecaster("tiny")
+
+
+def test_what_was_damaged_before_it_was_published_is_noticed_too(build):
+    folder = trained(SmallLSTM(4))
+    weights = {name: torch.full_like(tensor, torch.nan) for name, tensor in read_weights(folder).items()}
+    save_file(weights, folder / "weights.safetensors")
+    publish(build)
+    with pytest.raises(ValueError, match="its weights are not finite"):
+        load_forecaster("tiny")
+    (results_dir() / "metrics").mkdir()
+    (results_dir() / "metrics" / "grid.csv").write_text("")
+    with pytest.raises(ValueError, match=r"grid.csv is damaged: it is no table"):
+        load_grid()
+    (results_dir() / "metrics" / "99_test.json").write_text('{"values"')
+    with pytest.raises(ValueError, match=r"99_test.json is damaged: it is no JSON"):
+        load_metrics("99_test")
+
+
+@pytest.mark.parametrize("name", ["../models/small_lstm", "", "a b", None, 5])
+def test_names_are_names(name):
+    with pytest.raises(ValueError, match="expected a name of letters, digits and underscores"):
+        load_metrics(name)
+    with pytest.raises(ValueError, match="must be a published network"):
+        load_forecaster(name)
+
+
+def test_checksums_are_those_of_the_published_files():
+    """… of all of them that are ever loaded."""
+    results = Path(published.__file__).parents[1] / "results"
+    loaded = [path for kind in ("metrics", "models", "runs", "benchmarks") for path in (results / kind).rglob("*.*")]
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(results).as_posix()}" for path in loaded
+    ]
+    assert sorted(lines) == sorted((results / "SHA256SUMS").read_text().splitlines())
 
 
 def zeroed(path):

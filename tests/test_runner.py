@@ -81,6 +81,7 @@ def test_success_publishes_notebook_figures_and_metrics_and_a_second_run_changes
         "figures/90_test/line.svg",
         "figures/90_test/line.png",
         "metrics/90_test.json",
+        "SHA256SUMS",
     }
     run_notebook(notebook(place, *GOOD), "full")
     assert contents(place / "results") == good
@@ -126,9 +127,9 @@ def staged(place, text):
     return place / "stage"
 
 
-@pytest.mark.parametrize("cut", range(1, 7))
+@pytest.mark.parametrize("cut", range(1, 5))
 def test_a_publication_cut_short_loses_nothing(place, monkeypatch, cut):
-    """At whichever of its moves: each result is still the old one or the new one, and the next run ends it."""
+    """At whichever of its writes: each result is still the old one or the new one, and the next run ends it."""
     runner._publish(staged(place, "old"))
     moves = []
 
@@ -146,8 +147,39 @@ def test_a_publication_cut_short_loses_nothing(place, monkeypatch, cut):
             patch.setattr(os, name, until_cut(getattr(os, name)))
         runner._publish(staged(place, "new"))
     assert {(place / "results" / name).read_text() for name in PUBLISHED} <= {"old", "new"}
+    (place / "stage/figures/90_test/line.svg").rename(place / "stage/figures/90_test/other.svg")
     runner._publish(staged(place, "new"))
-    assert contents(place / "results") == {name: b"new" for name in PUBLISHED}
+    stands = contents(place / "results")
+    assert b"metrics/90_test.json" in stands.pop("SHA256SUMS")
+    assert stands == {name: b"new" for name in [*PUBLISHED, "figures/90_test/other.svg"]}
+
+
+def test_what_a_killed_write_left_goes_with_the_next_command(place):
+    unfinished = place / "results" / "metrics" / "grid.csv.part"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_text("half")
+    subprocess.run([sys.executable, "-m", "harmonics_lib.report", "run", "--notebooks", "98"], env=os.environ)
+    assert not unfinished.exists()
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [('{"cells": [', "truncated or foreign"), ("[]", "truncated or foreign"), ("", "truncated or foreign")],
+)
+def test_what_is_no_notebook_is_refused(place, text, said):
+    path = notebook(place, *GOOD)
+    path.write_text(text)
+    with pytest.raises(ReportError, match="90_test: expected a notebook, got a file that is truncated or foreign"):
+        run_notebook(path, "full")
+
+
+def test_a_notebook_of_another_language_is_refused(place):
+    path = notebook(place, *GOOD)
+    book = nbformat.read(path, as_version=4)
+    book.metadata.kernelspec = {"name": "julia-1.10", "display_name": "Julia", "language": "julia"}
+    nbformat.write(book, path)
+    with pytest.raises(ReportError, match="expected a notebook of Python, its kernel speaks julia"):
+        run_notebook(path, "full")
 
 
 def test_an_unknown_parameter_is_refused(place):

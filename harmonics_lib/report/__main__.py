@@ -9,7 +9,7 @@ import time
 import click
 import torch
 
-from harmonics_lib.published import build_dir, checkout, results_dir, train_again
+from harmonics_lib.published import build_dir, checkout, record_checksums, results_dir, train_again
 from harmonics_lib.report.prose import OVERVIEW, ReportError, notebook_paths, render_badges, render_prose
 from harmonics_lib.report.runner import FOREIGN_ENVIRONMENT, KERNEL_ENVIRONMENT, run_notebook
 from harmonics_lib.runs import RunError
@@ -32,6 +32,8 @@ def _write_or_fail(render) -> None:
 @click.group()
 def main():
     """Build the report."""
+    for unfinished in results_dir().glob("**/*.part"):  # of a write that was killed
+        unfinished.unlink()
 
 
 @main.command()
@@ -82,8 +84,10 @@ def limit():
     from harmonics_lib.report.coverage import write_coverage  # here: only this command needs numba
     from harmonics_lib.report.limit import write_limit
 
-    write_coverage(results_dir() / "metrics" / "coverage.csv")
-    write_limit(results_dir() / "metrics" / "bayes_limit.csv")
+    metrics = results_dir() / "metrics"
+    write_coverage(metrics / "coverage.csv")
+    write_limit(metrics / "bayes_limit.csv")
+    record_checksums([metrics / "coverage.csv", metrics / "bayes_limit.csv"])
 
 
 @main.command()

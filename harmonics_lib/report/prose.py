@@ -55,7 +55,7 @@ def fill_numbers(text: str) -> str:
             claim, bound, _ = name.partition(".bound")
             bounds = {stored["name"]: stored["bound"] for stored in metrics["claims"]}
             value = bounds[claim] if bound else metrics["values"][name]
-        except (FileNotFoundError, KeyError) as error:
+        except (ValueError, KeyError) as error:
             raise ReportError(f"prose quotes {notebook}.{name}, which the published metrics do not hold") from error
         return f"<!--{notebook}.{name}:{spec}-->{format(value, spec)}<!---->"
 

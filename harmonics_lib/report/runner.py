@@ -18,14 +18,15 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from harmonics_lib.published import build_dir, results_dir, retrain_dir, staging_dir
+from harmonics_lib.published import build_dir, record_checksums, results_dir, retrain_dir, staging_dir
 from harmonics_lib.report.prose import ReportError
+from harmonics_lib.runs import write_atomically
 
 #: Set for every kernel: no chatter, no sliders. (How threads wait and memory is kept, the Makefile says.)
 KERNEL_ENVIRONMENT = {"WANDB_SILENT": "true", "HARMONICS_STILLS": "1"}
 FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
 WATCH_EVERY = 30  # seconds between two lines about a running cell, where there is no terminal to redraw
-_PREVIOUS = ".previous"  # what publication sets aside until its replacement stands
+_LOADED = ("metrics", "models", "runs")  # published files that are loaded again, so that they have checksums
 
 
 @dataclass
@@ -136,9 +137,10 @@ def execute(source: Path, target: Path, parameters: dict) -> Progress:
     """Run the notebook ``source`` headless and write it, with outputs, to ``target``.
 
     Raises:
-        ReportError: a cell failed, the kernel died, or a parameter is not one of the notebook's.
+        ReportError: a cell failed, the kernel died, a parameter is not one of the notebook's, or this is no
+            notebook of Python.
     """
-    name, notebook = source.stem, nbformat.read(source, as_version=4)
+    name, notebook = source.stem, _read(source)
     known = papermill.inspect_notebook(str(source))
     if unknown := set(parameters) - set(known):
         raise ReportError(f"{name} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}")
@@ -166,6 +168,18 @@ def execute(source: Path, target: Path, parameters: dict) -> Progress:
             raise ReportError(f"{name}: could not be run: {reason}") from error
         progress.start(len(notebook.cells))
     return progress
+
+
+def _read(source: Path) -> nbformat.NotebookNode:
+    """A notebook, if it is one, and one of Python."""
+    try:
+        notebook = nbformat.read(source, as_version=4)
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
+        raise ReportError(f"{source.stem}: expected a notebook, got a file that is truncated or foreign") from error
+    kernel = notebook.metadata.get("kernelspec", {})
+    if "python" not in (language := kernel.get("language", kernel.get("name", "python"))):
+        raise ReportError(f"{source.stem}: expected a notebook of Python, its kernel speaks {language}")
+    return notebook
 
 
 def clean_notebook(executed: Path, source: Path) -> nbformat.NotebookNode:
@@ -213,28 +227,20 @@ def _keep_failed(notebook: Path) -> str:
 
 
 def _publish(stage: Path) -> None:
-    """Move what a notebook made over the results of its last run, entry by entry."""
-    _repair_results()
+    """Put what a notebook made in the place of the results of its last run, file by file: none is ever missing.
+
+    What was a folder keeps no file that the new one lacks; a run's configuration comes last.
+    """
+    published = []
     for entry in sorted(stage.glob("*/*")):
         target = results_dir() / entry.relative_to(stage)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        previous = target.with_name(target.name + _PREVIOUS)
-        if target.exists():
-            os.replace(target, previous)
-        try:
-            shutil.move(entry, target)
-        finally:
-            _repair_results()
+        files = sorted(entry.rglob("*"), key=lambda path: path.name == "config.json") if entry.is_dir() else [entry]
+        for file in files:
+            target_file = results_dir() / file.relative_to(stage)
+            target_file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target_file, file.read_bytes())
+            published.append(target_file)
+        for old in set(target.rglob("*")) - set(published):
+            old.unlink()
+    record_checksums(path for path in published if path.relative_to(results_dir()).parts[0] in _LOADED)
     shutil.rmtree(stage)
-
-
-def _repair_results() -> None:
-    """Put back what a publication that was cut short had set aside, and drop what it replaced."""
-    for previous in results_dir().glob(f"*/*{_PREVIOUS}"):
-        target = previous.with_name(previous.name.removesuffix(_PREVIOUS))
-        if not target.exists():
-            os.replace(previous, target)
-        elif previous.is_dir():
-            shutil.rmtree(previous)
-        else:
-            previous.unlink()
