@@ -242,8 +242,8 @@ class Seq2SeqGRU(_Seq2Seq):
         self.encoder = nn.GRU(1, encoder, batch_first=True) if encoder else None
         needed = encoder + _feature_count(features, lookback)
         self.width = max(10 + 2 * (lookback // 2 + 1), needed)
-        if width is not None:
-            self.width = self.settings["width"] = check_whole("width", width)  # no setting where it is not asked for: runs keep their names
+        if width is not None:  # no setting where it is not asked for: runs keep their names
+            self.width = self.settings["width"] = check_whole("width", width)
         if self.width < needed:
             raise ValueError(f"width must be at least the {needed} numbers that the decoder is told, got {width}")
         self.decoder = _Decoder(self.width, self.width // 2)
