@@ -432,7 +432,7 @@ def test_impossible_configurations_are_refused(settings):
     "settings", [{"steps": 0}, {"steps": 2.5}, {"steps": 1, "horizon": 0}, {"steps": 1, "teacher_forcing": 2}]
 )
 def test_impossible_stages_are_refused(settings):
-    with pytest.raises(ValueError, match=r"stage needs|probability"):
+    with pytest.raises(ValueError, match=r"must be a whole number|probability"):
         Stage(HarmonicProcess(), **settings)
 
 
