@@ -4,7 +4,7 @@ A forecaster is ``forecaster(lookback (B, N), horizon) -> (B, horizon)``. ``wind
 ``network_forecaster`` make one from what is particular to it, a map from windows of peak 1 to
 their continuations. Around that both do the same: check the input, divide each window by its
 peak, hold the forecast within ``LIMIT`` peaks, warn and count, restore unit and dtype, and refuse to
-answer with what is not finite; and both compute in one thread, so that results do not depend on
+answer with what is not finite; and both compute each window in one thread, so that results do not depend on
 their number.
 
 A forecaster that knows its own error has ``forecaster.distribution(lookback, horizon)``, too: a
@@ -14,8 +14,10 @@ A forecaster that knows its own error has ``forecaster.distribution(lookback, ho
 import copy
 import math
 import operator
+import os
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -163,13 +165,29 @@ def network_forecaster(network: nn.Module) -> Forecaster:
 
 def _in_parts(forecast: Forecaster, x: Tensor, horizon: int, unit: Tensor) -> Tensor:
     """(B, horizon): a network's forecasts of x (B, N), a few windows at a time, whose states stay in the cache."""
-    return torch.cat([forecast(part, horizon) for part in x.split(_PART)])
+    return torch.cat(_of_parts(forecast, x, horizon))
 
 
 def _distribution_in_parts(distribution: Callable, x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, ...]:
     """The same of mean and standard deviation, (B, horizon) each, and of the noise's, (B, 1)."""
-    parts = (distribution(part, horizon) for part in x.split(_PART))
-    return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
+    return tuple(torch.cat(tensors) for tensors in zip(*_of_parts(distribution, x, horizon), strict=True))
+
+
+def _of_parts(function: Callable, x: Tensor, horizon: int) -> list:
+    """What a network's function makes of each part of x (B, N): as many parts at a time as there are processors.
+
+    Each part is computed in one thread, so that results do not depend on how many there are.
+    """
+    parts = x.split(_PART)
+    if len(parts) == 1 or x.device.type != "cpu":
+        return [function(part, horizon) for part in parts]
+
+    def work(part: Tensor):
+        with torch.no_grad():  # which holds for its own thread only
+            return function(part, horizon)
+
+    with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(work, parts))
 
 
 def _forecast(estimate: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Tensor:

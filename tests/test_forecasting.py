@@ -1,5 +1,6 @@
 """One boundary around every forecaster, classical or neural."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -117,6 +118,53 @@ def test_a_forecast_has_the_dtype_and_the_unit_of_its_lookback():
     assert ahead.dtype == torch.float64 and forecast(lookback.float(), 4).dtype == torch.float32
     assert torch.allclose(forecast(1000 * lookback, 4), 1000 * ahead)
     assert torch.isfinite(forecast(torch.zeros(1, 20), 4)).all()
+
+
+def test_many_windows_are_shared_among_the_processors_and_each_forecast_is_what_it_was():
+    network = SmallLSTM(4)
+    lookback = torch.randn(1201, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    together = network_forecaster(network)(lookback, 4)
+    with torch.no_grad():
+        alone = torch.cat([network.double().forecast(part, 4) for part in (lookback / peaks(lookback)).split(500)])
+    assert torch.equal(together, alone * peaks(lookback)) and not together.requires_grad
+
+
+def peaks(lookback):
+    return lookback.abs().amax(dim=1, keepdim=True)
+
+
+def test_a_network_that_is_trained_further_is_forecast_with_as_it_is_now():
+    network, lookback = SmallLSTM(4), torch.ones(2, 20)
+    forecast = network_forecaster(network)
+    before = forecast(lookback, 3)
+    with torch.no_grad():
+        network.head.bias += 1
+    assert torch.equal(forecast(lookback, 3), network_forecaster(network)(lookback, 3))
+    assert not torch.equal(forecast(lookback, 3), before)
+
+
+@pytest.mark.parametrize("horizon", [np.int64(3), np.uint8(3), torch.tensor(3)])
+def test_a_whole_number_of_any_type_is_a_horizon(horizon):
+    assert persistence()(torch.ones(1, 5), horizon).shape == (1, 3)
+    assert network_forecaster(SmallLSTM(4))(torch.ones(1, 5), horizon).shape == (1, 3)
+
+
+def test_infinity_is_no_answer():
+    """Neither of a network with broken weights, nor where the unit leaves the range of numbers."""
+    broken = SmallLSTM(4)
+    torch.nn.init.constant_(broken.head.bias, torch.nan)
+    with pytest.raises(ValueError, match=r"NaN or infinity for 2 of 2 windows.*weights of the network"):
+        network_forecaster(broken)(torch.ones(2, 20), 3)
+    lookback = torch.full((1, 20), 3e38)
+    with pytest.warns(UnstableForecast), pytest.raises(ValueError, match=r"beyond the range of torch.float32"):
+        window_forecaster(growing)(lookback, 2)
+
+
+def test_a_network_says_which_dtype_it_computes_in():
+    with pytest.raises(ValueError, match=r"torch.float32 and torch.float16; network_forecaster"):
+        SmallLSTM(4).forecast(torch.ones(1, 20, dtype=torch.float16), 3)
+    with pytest.raises(ValueError, match="must be a torch module with a method forecast, got NoneType"):
+        network_forecaster(None)
 
 
 def test_forecasting_leaves_the_network_as_it_was():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from harmonics_lib import HarmonicProcess, SmallLSTM, random_stream
+from harmonics_lib import HarmonicProcess, SmallLSTM, WienerNetwork, random_stream
 from harmonics_lib.networks import FEATURES, CurriculumGRU, SentinelLSTM, Seq2SeqGRU, dft_features, initialise
 
 
@@ -167,6 +167,22 @@ def test_a_width_that_is_not_asked_for_is_no_setting():
 def test_an_encoder_for_which_the_decoder_has_no_room_is_refused():
     with pytest.raises(ValueError, match=r"at most 10.*got 20"):
         Seq2SeqGRU(encoder=20)
+
+
+@pytest.mark.parametrize(
+    "make, said",
+    [
+        (lambda: Seq2SeqGRU(lookback=-5), "lookback must be a whole number of at least 1, got -5"),
+        (lambda: Seq2SeqGRU(encoder=2.5), "encoder must be a whole number of at least 0, got 2.5"),
+        (lambda: Seq2SeqGRU(step_weight=float("nan")), "step_weight must be a finite number of at least 0, got nan"),
+        (lambda: CurriculumGRU(lookback=0), "lookback must be a whole number of at least 1, got 0"),
+        (lambda: SmallLSTM(0), "hidden must be a whole number of at least 1, got 0"),
+        (lambda: WienerNetwork(spacing=0), "spacing must be a number above 0"),
+    ],
+)
+def test_impossible_settings_are_refused(make, said):
+    with pytest.raises(ValueError, match=said):
+        make()
 
 
 def test_a_layer_of_an_unknown_kind_is_not_initialised():
