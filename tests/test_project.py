@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MONTHS = ("January",)
 QUOTED = {  # decimals in prose that no code holds: a source states them, or they follow from what the text says
+    "02_spectral_leakage": {"0.09"},
     "04_seq2seq_gru": {"1.8", "2.3"},
     "05_curriculum": {"0.45"},
     "07_optimisers": {"0.003"},
