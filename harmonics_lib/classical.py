@@ -14,6 +14,8 @@ from harmonics_lib.forecasting import Forecaster, check_lookback, check_noise_st
 from harmonics_lib.signals import HarmonicProcess, SignalBatch
 from harmonics_lib.spectrum import harmonics, taper
 
+_PIECE = 300  # samples of a window that noise is estimated from at once: the cost grows with the cube
+
 
 def persistence() -> Forecaster:
     """The last sample, repeated: the forecast that every other has to beat."""
@@ -45,14 +47,18 @@ def noise_level(lookback: Tensor) -> Tensor:
     K sinusoids fill 2 K dimensions of a Hankel matrix of N/3 columns, white noise fills all of
     them. So the smallest quarter of the singular values is compared with that of white noise of
     standard deviation 1, whose value is simulated once for each N. Where the signal itself fills
-    every dimension (many components), what it has there is taken for noise.
+    every dimension (many components), what it has there is taken for noise. Windows longer than 300
+    samples are cut into pieces of that length (the oldest samples that make no whole one are left out).
 
     Raises:
         ValueError: fewer than 12 samples.
     """
     check_lookback(lookback, 1, minimum=12)
+    length = min(lookback.shape[1], _PIECE)
+    pieces = lookback.double().flip(1).unfold(1, length, length).flip(2)  # (B, n, length)
     with cpu_threads(1):
-        return _smallest_singular_values(lookback.double()) / _white_noise_level(lookback.shape[1])
+        levels = _smallest_singular_values(pieces.flatten(0, 1)).reshape(pieces.shape[:2])
+        return levels.square().mean(dim=1).sqrt() / _white_noise_level(length)
 
 
 def _smallest_singular_values(lookback: Tensor) -> Tensor:

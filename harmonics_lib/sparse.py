@@ -15,6 +15,7 @@ from harmonics_lib.signals import HarmonicProcess
 from harmonics_lib.toeplitz import diagonal_sums, solve_by_halves, toeplitz
 
 _LEAST_NOISE = 1e-10  # variance, relative to the window's power: below, the window's covariance is singular
+_LONGEST = 2000  # samples of a window that are read
 _CHUNK = 64  # windows at once: 7 MB of waves for N = 100
 _SLACK = 1.3  # of the slab's variance, see ``_Belief.slab``
 _KEPT = 64  # frequencies that may leave the grid
@@ -48,6 +49,9 @@ def sparse_bayesian(process: HarmonicProcess, noise_std: float | None = None, it
         iterations: of expectation propagation; 30 suffice for windows of 100 samples. For continuous
             periods half of them are made on the grid, and 20 more off it.
 
+    A window longer than 2,000 samples is read in its last 2,000: the cost grows with the cube. (Whoever has more, of
+    slow sinusoids, takes every second or tenth sample.)
+
     Raises:
         ValueError: settings out of range, or a lookback shorter than 12 samples.
 
@@ -58,6 +62,7 @@ def sparse_bayesian(process: HarmonicProcess, noise_std: float | None = None, it
     iterations = check_whole("iterations", iterations)
 
     def distribution(x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = x[:, -_LONGEST:]
         ahead, clean = continue_clean(x, horizon)
         std, level = torch.zeros_like(ahead), torch.zeros_like(unit)
         noise = torch.full_like(unit, math.nan if noise_std is None else noise_std) / unit

@@ -269,6 +269,13 @@ def test_no_method_passes_the_oracle():
             assert (FORECASTERS[name](batch.past, 20) - batch.future).square().mean() > floor
 
 
+def test_the_noise_of_long_windows_is_measured_in_pieces():
+    """… from pieces of 300 samples, in a second: what N samples at once cost grows with the cube."""
+    process = HarmonicProcess((3, 6), noise_std=0.1)
+    batch = process.sample(4, 5000, 5000, generator=random_stream(0, "long noise"), dtype=torch.float64)
+    assert noise_level(batch.past).numpy() == pytest.approx(0.1, rel=0.1)
+
+
 def test_the_oracle_serves_its_own_batch_only():
     batch = noisy_windows(3)
     with pytest.raises(ValueError, match=r"serves the batch's windows \(3, 100\), got \(2, 100\)"):

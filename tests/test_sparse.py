@@ -241,3 +241,12 @@ def test_it_knows_when_it_is_sure():
 def test_a_window_without_noise_is_continued_with_certainty():
     prediction = sparse_bayesian(WHOLE).distribution(tones([7, 16, 50])[:, :100], 10)
     assert prediction.observed.stddev.max() < 1e-6
+
+
+def test_a_long_window_is_read_in_its_last_2000_samples():
+    process = HarmonicProcess((2, 3), noise_std=0.1)
+    batch = process.sample(1, 5020, 5000, generator=random_stream(0, "long"), dtype=torch.float64)
+    forecaster = sparse_bayesian(process)
+    ahead = forecaster(batch.past, 20)
+    assert (ahead - batch.future).square().mean() < 0.01 * batch.future.square().mean()
+    assert torch.allclose(ahead, forecaster(batch.past[:, -2000:], 20), atol=1e-6)
