@@ -137,7 +137,6 @@ def known_period_oracle(batch: SignalBatch) -> Forecaster:
 
     Source: Kay (1993), Fundamentals of Statistical Signal Processing I, theorem 10.3.
     """
-
     if not isinstance(batch, SignalBatch):
         raise ValueError(f"batch must be the SignalBatch whose windows are forecast, got {type(batch).__name__}")
 

@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from harmonics_lib import load_metrics
 from harmonics_lib.report import runner
 from harmonics_lib.report.prose import ReportError, fill_numbers, notebook_paths
 from harmonics_lib.report.runner import run_notebook
@@ -152,6 +153,21 @@ def test_a_publication_cut_short_loses_nothing(place, monkeypatch, cut):
     stands = contents(place / "results")
     assert b"metrics/90_test.json" in stands.pop("SHA256SUMS")
     assert stands == {name: b"new" for name in [*PUBLISHED, "figures/90_test/other.svg"]}
+
+
+def test_what_a_killed_report_had_begun_to_publish_is_published_by_the_next_command(place, monkeypatch):
+    """Else a file and its checksum would disagree, and be taken for damaged."""
+    runner._publish(staged(place, "old"))
+    waiting = runner._complete(staged(place, "new"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(runner, "record_checksums", lambda paths: os.kill(os.getpid(), signal.SIGINT))
+        runner._publish(waiting)
+    with pytest.raises(ValueError, match="is damaged"):
+        load_metrics("90_test")
+    subprocess.run([sys.executable, "-m", "harmonics_lib.report", "run", "--notebooks", "98"], env=os.environ)
+    assert not waiting.exists()
+    with pytest.raises(ValueError, match="it is no JSON"):  # what is staged here is a word, but the one published
+        load_metrics("90_test")
 
 
 def test_what_a_killed_write_left_goes_with_the_next_command(place):

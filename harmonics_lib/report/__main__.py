@@ -11,7 +11,7 @@ import torch
 
 from harmonics_lib.published import build_dir, checkout, record_checksums, results_dir, train_again
 from harmonics_lib.report.prose import OVERVIEW, ReportError, notebook_paths, render_badges, render_prose
-from harmonics_lib.report.runner import FOREIGN_ENVIRONMENT, KERNEL_ENVIRONMENT, run_notebook
+from harmonics_lib.report.runner import FOREIGN_ENVIRONMENT, KERNEL_ENVIRONMENT, finish_publishing, run_notebook
 from harmonics_lib.runs import RunError
 from harmonics_lib.training import TrainingDiverged
 
@@ -32,8 +32,7 @@ def _write_or_fail(render) -> None:
 @click.group()
 def main():
     """Build the report."""
-    for unfinished in results_dir().glob("**/*.part"):  # of a write that was killed
-        unfinished.unlink()
+    finish_publishing()
 
 
 @main.command()
@@ -57,7 +56,7 @@ def run(notebooks: str, quick: bool):
             progress = run_notebook(path, "quick" if quick else "full")
             timings[path.stem] = {"seconds": round(progress.total, 1), "cells": progress.seconds}
             click.echo(f"{path.stem}: published after {progress.total:.0f} s", err=True)
-    except (ReportError, KeyboardInterrupt) as error:
+    except (ReportError, RunError, KeyboardInterrupt) as error:
         click.echo(f"FAILED {str(error) or 'interrupted'}", err=True)
         status = 130 if isinstance(error.__cause__ or error, KeyboardInterrupt) else 1
     log = {"finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "machine": " ".join(os.uname()), "notebooks": timings}

@@ -212,7 +212,7 @@ def run_notebook(source: Path, profile: str) -> Progress:
         reason = str(error) or f"{source.stem}: interrupted"
         raise ReportError(f"{reason}{_keep_failed(target)}") from error
     nbformat.write(clean_notebook(target, source), target)
-    _publish(stage)
+    _publish(_complete(stage))
     shutil.rmtree(retrain_dir(source.stem), ignore_errors=True)
     return progress
 
@@ -224,6 +224,23 @@ def _keep_failed(notebook: Path) -> str:
     kept.parent.mkdir(parents=True, exist_ok=True)
     os.replace(notebook, kept)
     return f" (the notebook with its traceback: {os.path.relpath(kept)})"
+
+
+def _complete(stage: Path) -> Path:
+    """Move what a notebook made to where it waits to be published: from here on a kill loses nothing."""
+    waiting = build_dir() / "publishing" / stage.name
+    shutil.rmtree(waiting, ignore_errors=True)
+    waiting.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(stage, waiting)
+    return waiting
+
+
+def finish_publishing() -> None:
+    """Publish what a report that was killed had begun to publish; what a killed write left goes."""
+    for unfinished in results_dir().glob("**/*.part"):
+        unfinished.unlink()
+    for waiting in sorted((build_dir() / "publishing").glob("*")):
+        _publish(waiting)
 
 
 def _publish(stage: Path) -> None:
