@@ -32,6 +32,7 @@ from harmonics_lib.linear_prediction import (
     matrix_pencil,
     tufts_kumaresan,
 )
+from harmonics_lib.measured import MEASURED, load_measured, measured_windows, relative_errors
 from harmonics_lib.networks import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
 from harmonics_lib.nonlinear import nonlinear_least_squares
 from harmonics_lib.published import (
@@ -52,6 +53,7 @@ from harmonics_lib.wiener import WienerNetwork
 
 __all__ = [
     "FROZEN_SETS",
+    "MEASURED",
     "CurriculumGRU",
     "ForecasterError",
     "FrozenSet",
@@ -89,8 +91,10 @@ __all__ = [
     "load_coverage",
     "load_forecaster",
     "load_grid",
+    "load_measured",
     "load_metrics",
     "matrix_pencil",
+    "measured_windows",
     "network_forecaster",
     "noise_level",
     "nonlinear_least_squares",
@@ -98,6 +102,7 @@ __all__ = [
     "over_horizon",
     "persistence",
     "random_stream",
+    "relative_errors",
     "score",
     "seeded",
     "sparse_bayesian",

@@ -77,6 +77,18 @@ def results_dir() -> Path:
     return _folder("HARMONICS_RESULTS", _shipped_results())
 
 
+def data_dir() -> Path:
+    """The measured series: ``data`` in the checkout, or beside the published results.
+
+    Raises:
+        ValueError: only the package is installed.
+    """
+    folder = (checkout() or results_dir().resolve().parent) / "data"
+    if not folder.is_dir():
+        raise ValueError(f"measured series lie in the repository, not in the package: expected {folder}")
+    return folder
+
+
 def build_dir() -> Path:
     """Work in progress (``HARMONICS_BUILD``)."""
     return _folder("HARMONICS_BUILD", (checkout() or Path.cwd()) / "build")
