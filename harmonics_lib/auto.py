@@ -9,7 +9,7 @@ from torch import Tensor
 from harmonics_lib.forecasting import Forecaster, window_forecaster
 from harmonics_lib.nonlinear import continue_sinusoids, fit_sinusoids
 from harmonics_lib.signals import HarmonicProcess
-from harmonics_lib.sparse import sparse_bayesian
+from harmonics_lib.sparse import infer
 
 _CHUNK = 64  # windows at once: 10 MB for the pairs of 98 periods
 _PAIRED = 200  # whole periods of which all pairs are tried; of more, single ones
@@ -33,13 +33,14 @@ def auto_forecaster(process: HarmonicProcess | None = None) -> Forecaster:
     Args:
         process: distribution of the periods, and range of the number of components; its noise
             plays no role. None for 1 to 45 components whose frequencies lie anywhere from 1 / (10 N)
-            for N samples, a period far longer than the window, to 1 / 2.
+            for N samples, a period far longer than the window, to 1 / 2, beside a level and a slope
+            of which nothing is known.
 
     Returns:
         A forecaster that has a ``distribution``.
 
     Raises:
-        ValueError: a process that is none, or a lookback shorter than 12 samples.
+        ValueError: a process that is none, or a lookback shorter than 12 samples (14 where none is given).
 
     Source: Hoeting et al. (1999) for averages over models.
     """
@@ -48,17 +49,19 @@ def auto_forecaster(process: HarmonicProcess | None = None) -> Forecaster:
 
     def distribution(x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         prior = process or HarmonicProcess((1, 45), (2, 10 * x.shape[1]), False, uniform="frequency")
-        many = sparse_bayesian(prior).distribution(x, horizon)
-        ahead, std = many.mean.clone(), many.std.clone()
-        noisy = many.noise_std[:, 0] > 0
+        unknown = torch.full_like(unit, math.nan)
+        ahead, std, level, trend = infer(x, horizon, prior, unknown, trend=None if process else "line")
+        noisy = level[:, 0] > 0
         if noisy.any():
-            few, odds = _few(x[noisy], horizon, prior, many.noise_std[noisy, 0].square())
-            probability, apart = torch.sigmoid(odds)[:, None], few - ahead[noisy]
+            before, after = trend[noisy].split([x.shape[1], horizon], dim=1)
+            few, odds = _few(x[noisy] - before, horizon, prior, level[noisy, 0].square())
+            probability, apart = torch.sigmoid(odds)[:, None], few + after - ahead[noisy]
             ahead[noisy] += probability * apart
             std[noisy] = (std[noisy].square() + probability * (1 - probability) * apart.square()).sqrt()
-        return ahead, std, many.noise_std
+        return ahead, std, level
 
-    return window_forecaster(lambda *window: distribution(*window)[0], minimum=12, distribution=distribution)
+    minimum = 12 if process else 14
+    return window_forecaster(lambda *window: distribution(*window)[0], minimum=minimum, distribution=distribution)
 
 
 def _few(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor) -> tuple[Tensor, Tensor]:

@@ -157,20 +157,46 @@ def _of_rank(x: Tensor, ranks: Tensor) -> Tensor:
     return shifted.sum(dim=1) / count
 
 
-def continue_clean(x: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+def continue_clean(x: Tensor, horizon: int, order: int = 0) -> tuple[Tensor, Tensor]:
     """(B, horizon) continuation of those windows x (B, N) of peak 1 that are free of noise, and (B,) which ones are.
 
     Free of noise is a window whose recurrence (Tufts and Kumaresan 1982), learned without its first
     tenth, runs back over that tenth within 1e-3. Where a recurrence runs on, nothing is as
     accurate: no sinusoid is chosen, none can be missed. The other windows get 0.
+
+    Differences of an ``order`` above 0 take a trend out, and are summed again. They make of little
+    noise more: the recurrence then has to run over as many samples as are to come, or a third of the
+    window, at both ends, and to continue the window as it does without the first of these.
     """
     ahead, clean = x.new_zeros(len(x), horizon), noise_level(x) < _PERHAPS_CLEAN
     if clean.any():
         tenth = max(5, x.shape[1] // 10)
-        rest, first = x[clean, tenth:].flip(1), x[clean, :tenth].flip(1)
-        clean[clean.clone()] = (_recurrence(rest, tenth) - first).square().mean(dim=1).sqrt() < _MISS
-        ahead[clean] = _recurrence(x[clean], horizon)
-    return ahead, clean
+        ahead[clean] = _differenced_recurrence(x[clean], horizon, order)
+        missed = _miss(x[clean].flip(1), tenth, 0) if order == 0 else _doubt(x[clean], ahead[clean], order)
+        clean[clean.clone()] = missed < _MISS
+    return ahead * clean[:, None], clean
+
+
+def _doubt(x: Tensor, ahead: Tensor, order: int) -> Tensor:
+    """(B,) the largest of three root mean square errors of the recurrence: at both ends of x, and of ``ahead``."""
+    horizon = ahead.shape[1]
+    count = max(5, min(horizon, x.shape[1] // 3))
+    again = _differenced_recurrence(x[:, count:], horizon, order)
+    ends = _miss(x, count, order), _miss(x.flip(1), count, order)
+    return torch.stack([*ends, (again - ahead).square().mean(dim=1).sqrt()]).amax(dim=0)
+
+
+def _miss(x: Tensor, count: int, order: int) -> Tensor:
+    """(B,) root mean square error of the recurrence, learned without the last ``count`` samples, over these."""
+    return (_differenced_recurrence(x[:, :-count], count, order) - x[:, -count:]).square().mean(dim=1).sqrt()
+
+
+def _differenced_recurrence(x: Tensor, horizon: int, order: int) -> Tensor:
+    """(B, horizon) sums, of an order, of the recurrence's continuation of the differences of windows x (B, N)."""
+    ahead = _recurrence(x.diff(n=order, dim=1), horizon)
+    for lower in reversed(range(order)):
+        ahead = x.diff(n=lower, dim=1)[:, -1:] + ahead.cumsum(dim=1)
+    return ahead
 
 
 def _recurrence(x: Tensor, horizon: int, ranks: Tensor | None = None) -> Tensor:

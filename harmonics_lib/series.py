@@ -1,4 +1,4 @@
-"""A forecast of a plain series: mean and trend taken out, a window chosen, an interval, an index that goes on."""
+"""A forecast of a plain series: a window chosen, an interval learned, an index that goes on."""
 
 from __future__ import annotations
 
@@ -9,30 +9,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from harmonics_lib.auto import auto_forecaster
-from harmonics_lib.classical import least_squares
 from harmonics_lib.conformal import conformal, least_count
 from harmonics_lib.forecasting import ProbabilisticForecaster, central_interval, check_coverage, check_whole
-from harmonics_lib.nonlinear import fit_sinusoids
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _SHORTEST, _LONGEST = 24, 200  # samples of a window
 _ORIGINS = 40  # of earlier forecasts, from whose errors an interval is learned
-_TONES = 10  # at most, beside which a mean and a trend are looked for
-_WORTH = (0, 1, 4)  # times log N that nothing, a mean, or a mean and a slope have to pay for themselves
 
 
 def forecast(series: pd.Series | np.ndarray | Sequence[float], horizon: int, coverage: float = 0.9) -> pd.DataFrame:
     """The next samples of a series that oscillates, with an interval.
 
-    The last 200 samples, or all if there are fewer, are the window. A mean, or a mean and a linear
-    trend, are taken out where the Bayesian information criterion speaks for them beside
-    sinusoids, and are added to ``auto_forecaster``'s of the rest. The interval is learned from the errors
-    of 40 earlier forecasts of the series itself (rolling origins, Tashman 2000), made from at
+    The last 200 samples, or all if there are fewer, are the window, and ``auto_forecaster``, which
+    knows a level and a slope beside sinusoids, continues it. The interval is learned from the
+    errors of 40 earlier forecasts of the series itself (rolling origins, Tashman 2000), made from at
     least 24 samples each, by split conformal prediction, scaled by the standard deviation that was
     predicted. In a series shorter than 250 samples or so they see less than the last one does, so
     that the interval is rather too wide. Where fewer than coverage / (1 - coverage) of them can be
@@ -66,16 +60,12 @@ def _interval(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(horizon,) lower and upper ends, with the forecast halfway between them, after all samples (N,) of a series."""
     window = past[None, -_LONGEST:]
-    trend = _trend(window, horizon)
-    rest, ahead = window - trend[:, : window.shape[1]], trend[:, window.shape[1] :]
     earlier, later = _rolling_origins(past, horizon)
     if len(earlier) >= least_count(coverage):
-        trends = _trend(earlier, horizon)
-        earlier, later = earlier - trends[:, :-horizon], later - trends[:, -horizon:]
-        ends = conformal(method, earlier, later)(rest, horizon, coverage)
+        ends = conformal(method, earlier, later)(window, horizon, coverage)
     else:
-        ends = central_interval(method.distribution(rest, horizon).observed, coverage)
-    low, high = ((end + ahead)[0].numpy() for end in ends)
+        ends = central_interval(method.distribution(window, horizon).observed, coverage)
+    low, high = (end[0].numpy() for end in ends)
     return low, high
 
 
@@ -92,51 +82,6 @@ def _rolling_origins(past: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
     first = max(0, len(windows) - 1 - (_ORIGINS - 1) * horizon)
     chosen = torch.linspace(first, len(windows) - 1, min(_ORIGINS, len(windows) - first)).round().long()
     return windows[chosen, :length], windows[chosen, length:]
-
-
-def _trend(x: Tensor, horizon: int) -> Tensor:
-    """(B, N + horizon) of nothing, a mean, or a line, whichever explains (B, N) best beside sinusoids, and runs on."""
-    fits = [_beside_sinusoids(x, terms) for terms in range(len(_WORTH))]
-    criterion, coefficients = (torch.stack(kind, dim=1) for kind in zip(*fits, strict=True))
-    best = coefficients[torch.arange(len(x)), criterion.argmin(dim=1)]  # (B, 2)
-    return best @ _powers(x.shape[1], x.shape[1] + horizon).T
-
-
-def _beside_sinusoids(x: Tensor, terms: int) -> tuple[Tensor, Tensor]:
-    """(B,) criterion of so many powers of time beside sinusoids, and (B, 2) the coefficients of the powers.
-
-    Fitted together, for the mean of a sinusoid over a window that is no multiple of its period is
-    not the mean of the series; and twice, for the first sinusoids are found without such a trend. A
-    coefficient counts as in ``nonlinear_least_squares``: a slope is known to N^-3/2, so three times.
-    """
-    length = x.shape[1]
-    powers = _powers(length, length)[:, :terms].expand(len(x), -1, -1)
-    coefficients = least_squares(powers, x, cutoff=1e-12) if terms > 0 else x.new_zeros(len(x), 0)
-    for _ in range(2 if terms > 0 else 1):
-        rest = x - (powers @ coefficients[..., None])[..., 0]
-        waves, counts = _sinusoids(rest)
-        columns = torch.cat([waves, powers], dim=2)
-        solution = least_squares(columns, x, cutoff=1e-12)
-        coefficients = solution[:, waves.shape[2] :]
-    left = (x - (columns @ solution[..., None])[..., 0]).square().mean(dim=1)
-    floor = 1e-26 * x.square().mean(dim=1) + torch.finfo(x.dtype).tiny  # what rounding leaves
-    criterion = length * (left + floor).log() + (5 * counts + _WORTH[terms]) * math.log(length)
-    return criterion, pad(coefficients, (0, 2 - terms))
-
-
-def _sinusoids(x: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, N, 2 K) cosines and sines of the frequencies in (B, N), 0 where unused, and (B,) how many there are."""
-    length, peak = x.shape[1], x.abs().amax(dim=1, keepdim=True)
-    most = min(_TONES, length // 4)
-    found, counts = fit_sinusoids(x / torch.where(peak > 0, peak, 1.0), most, (1 / (1.1 * length), 0.5))
-    angles = 2 * math.pi * found.nan_to_num()[:, None] * torch.arange(length).to(x)[:, None]  # (B, N, K)
-    return torch.cat([angles.cos(), angles.sin()], dim=2) * ~found.isnan().repeat(1, 2)[:, None], counts
-
-
-def _powers(length: int, count: int) -> Tensor:
-    """(count, 2) of 1 and of time, which runs from -1 to 1 over the first ``length``."""
-    time = torch.arange(count, dtype=torch.float64) * 2 / (length - 1) - 1
-    return torch.stack([torch.ones_like(time), time], dim=1)
 
 
 def _read(series) -> tuple[np.ndarray, pd.Index]:

@@ -24,9 +24,12 @@ _FEW = {1: 1.1, 2: 1.03}  # the same for a start from so many sinusoids
 _ABSENT = 1e6  # precision of what is taken for absent, relative to the window's power
 _MOVES = 4  # off the grid
 _STEPS_A_MOVE = 5  # of expectation propagation
+_TRENDS = {None: 0, "level": 1, "line": 2}  # powers of time
 
 
-def sparse_bayesian(process: HarmonicProcess, noise_std: float | None = None, iterations: int = 30) -> Forecaster:
+def sparse_bayesian(
+    process: HarmonicProcess, noise_std: float | None = None, iterations: int = 30, trend: str | None = None
+) -> Forecaster:
     """The mean of the future under a prior of few sinusoids from the process, by expectation propagation.
 
     Each frequency of a dictionary is either absent or has Gaussian sine and cosine amplitudes (a
@@ -48,57 +51,102 @@ def sparse_bayesian(process: HarmonicProcess, noise_std: float | None = None, it
             ``noise_level`` and to re-estimate it from what is left unexplained.
         iterations: of expectation propagation; 30 suffice for windows of 100 samples. For continuous
             periods half of them are made on the grid, and 20 more off it.
+        trend: what the sinusoids stand on: None for nothing, "level" for a constant of which nothing
+            is known (a flat prior), "line" for that and a slope that is there or not, a spike and a slab of its own.
 
     A window longer than 2,000 samples is read in its last 2,000: the cost grows with the cube. (Whoever has more, of
     slow sinusoids, takes every second or tenth sample.)
 
     Raises:
-        ValueError: settings out of range, or a lookback shorter than 12 samples.
+        ValueError: settings out of range, or a lookback shorter than 12 samples (13 with a level, 14 with a line).
 
     Sources: Minka (2001) for expectation propagation, Hernandez-Lobato et al. (2013) for spikes and
     slabs in groups, Yang et al. (2013) for frequencies off the grid.
     """
     check_noise_std(noise_std)
     iterations = check_whole("iterations", iterations)
+    if trend not in _TRENDS:
+        raise ValueError(f"trend must be None, 'level' or 'line', got {trend!r}")
 
     def distribution(x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        x = x[:, -_LONGEST:]
-        ahead, clean = continue_clean(x, horizon)
-        std, level = torch.zeros_like(ahead), torch.zeros_like(unit)
         noise = torch.full_like(unit, math.nan if noise_std is None else noise_std) / unit
-        noisy = ~(clean & noise.isnan()[:, 0])
-        if noisy.any():
-            scale = x[noisy].square().mean(dim=1, keepdim=True).sqrt()
-            scale = torch.where(scale > 0, scale, 1.0)
-            variance = (noise[noisy] / scale).square()[:, 0]
-            parts = zip((x[noisy] / scale).split(_CHUNK), variance.split(_CHUNK), strict=True)
-            forecasts = [_forecast(part, horizon, process, *rest, iterations) for part, *rest in parts]
-            for result, tensors in zip((ahead, std, level), zip(*forecasts, strict=True), strict=True):
-                result[noisy] = scale * torch.cat(tensors)
-        return ahead, std, level
+        return infer(x, horizon, process, noise, iterations, trend)[:3]
 
-    return window_forecaster(lambda *window: distribution(*window)[0], minimum=12, distribution=distribution)
+    minimum = 12 + _TRENDS[trend]
+    return window_forecaster(lambda *window: distribution(*window)[0], minimum=minimum, distribution=distribution)
+
+
+def infer(
+    x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor, iterations: int = 30, trend: str | None = None
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What ``sparse_bayesian`` finds in windows.
+
+    Args:
+        x: (B, N) windows of peak 1; noise: (B, 1) standard deviations, NaN where they are unknown.
+
+    Returns:
+        Mean and standard deviation of the clean continuation, (B, horizon) each, the standard
+        deviation of the noise, (B, 1), 0 in a window without, and the trend over windows and
+        continuations, (B, N + horizon).
+    """
+    powers = _powers(x.shape[1], horizon, _TRENDS[trend]).to(x)
+    level = x.mean(dim=1, keepdim=True) if trend else torch.zeros_like(noise)
+    x, line = (x - level)[:, -_LONGEST:], level.repeat(1, len(powers))
+    peak = x.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+    ahead, clean = continue_clean(x / peak, horizon, powers.shape[1])
+    ahead = ahead * peak
+    std, found = torch.zeros_like(ahead), torch.zeros_like(noise)
+    noisy = ~(clean & noise.isnan()[:, 0])
+    if noisy.any():
+        powers = powers[-x.shape[1] - horizon :]
+        scale = _beside_a_trend(x[noisy], powers).square().mean(dim=1, keepdim=True).sqrt()
+        scale = torch.where(scale > 0, scale, 1.0)
+        variance = (noise[noisy] / scale).square()[:, 0]
+        parts = zip((x[noisy] / scale).split(_CHUNK), variance.split(_CHUNK), strict=True)
+        forecasts = [_forecast(*part, powers, process, iterations) for part in parts]
+        *results, coefficients = map(torch.cat, zip(*forecasts, strict=True))
+        for result, values in zip((ahead, std, found), results, strict=True):
+            result[noisy] = scale * values
+        line[noisy, -len(powers) :] += scale * coefficients @ powers.T
+    return ahead + level, std, found, line
+
+
+def _powers(length: int, horizon: int, count: int) -> Tensor:
+    """(length + horizon, count) powers of time, which runs from -1 to 1 over the window."""
+    time = torch.arange(length + horizon, dtype=torch.float64) * 2 / (length - 1) - 1
+    return time[:, None] ** torch.arange(count)
+
+
+def _beside_a_trend(x: Tensor, powers: Tensor) -> Tensor:
+    """(B, N) what least squares on powers (N or more, k) of time leaves of windows."""
+    powers = powers[: x.shape[1]]
+    return x - x @ torch.linalg.pinv(powers).T @ powers.T
 
 
 def _forecast(
-    x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor, iterations: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean and standard deviation of the continuation, (B, horizon) each, and standard deviation of the noise, (B, 1).
+    x: Tensor, noise: Tensor, powers: Tensor, process: HarmonicProcess, iterations: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean and standard deviation of the continuation, (B, H) each, the standard deviation of the noise, (B, 1), and
+    the coefficients of the trend, (B, k).
 
-    x: (B, N) windows of power 1; noise: (B,) variances, NaN where they are unknown.
+    x: (B, N) windows of power 1 beside their trend; noise: (B,) variances, NaN where they are unknown; powers:
+    (N + H, k) of time, of which trends are made.
     """
-    frequencies, belief, cell = _fit(x, process, noise, iterations)
-    waves = _waves(frequencies, 0, x.shape[1] + horizon)
-    posterior = _gaussian(belief, waves[..., : x.shape[1], :])
-    ahead = _synthesise(waves[..., x.shape[1] :, :], posterior.mean[:, None])[:, 0]
-    return ahead, _predictive_std(belief, posterior, waves, cell), belief.noise.sqrt()[:, None]
+    length = x.shape[1]
+    frequencies, belief, cell = _fit(x, powers[:length], process, noise, iterations)
+    waves = _waves(frequencies, 0, len(powers))
+    posterior = _gaussian(belief, waves[..., :length, :])
+    ahead = _synthesise(waves[..., length:, :], posterior.mean[:, None])[:, 0] + posterior.trend @ powers[length:].T
+    std = _predictive_std(belief, posterior, waves, powers[length:], cell)
+    return ahead, std, belief.noise.sqrt()[:, None], posterior.trend
 
 
-def _predictive_std(belief: "_Belief", posterior: "_Gaussian", waves: Tensor, cell: float) -> Tensor:
+def _predictive_std(belief: "_Belief", posterior: "_Gaussian", waves: Tensor, powers: Tensor, cell: float) -> Tensor:
     """(B, H) standard deviation of the clean continuation, for waves (…, N + H, P) over window and continuation.
 
     A Gaussian process: its covariance is that of the factors' variances and, to first order, of
-    frequencies that may lie anywhere in a ``cell`` (see ``_move``).
+    frequencies that may lie anywhere in a ``cell`` (see ``_move``). What is not known of the trend, of
+    ``powers`` (H, k), adds to that (Rasmussen and Williams 2006, eq. 2.42).
     """
     length, variance = belief.x.shape[1], 1 / belief.precision
     lags = _synthesise(waves, variance.to(waves.dtype)[:, None])[:, 0]  # (B, N + H) autocovariance
@@ -111,15 +159,21 @@ def _predictive_std(belief: "_Belief", posterior: "_Gaussian", waves: Tensor, ce
     noise = belief.noise[:, None, None] * torch.eye(length).to(covariance)
     cholesky = torch.linalg.cholesky(covariance[:, :length] + noise)
     known = torch.linalg.solve_triangular(cholesky, covariance[:, length:].mT, upper=False)  # (B, N, H)
-    return (prior - known.square().sum(dim=1)).clamp_min(0).sqrt()
+    turned = torch.linalg.solve_triangular(cholesky, belief.trend.powers.expand(len(known), -1, -1), upper=False)
+    missing = powers.mT - turned.mT @ known  # (B, k, H)
+    root = torch.linalg.cholesky(turned.mT @ turned + torch.diag_embed(belief.trend.precision))
+    of_trend = torch.linalg.solve_triangular(root, missing, upper=False).square().sum(dim=1)
+    return (prior - known.square().sum(dim=1) + of_trend).clamp_min(0).sqrt()
 
 
-def _fit(x: Tensor, process: HarmonicProcess, noise: Tensor, iterations: int) -> tuple[Tensor, "_Belief", float]:
+def _fit(
+    x: Tensor, powers: Tensor, process: HarmonicProcess, noise: Tensor, iterations: int
+) -> tuple[Tensor, "_Belief", float]:
     """(P,) or (B, P) frequencies, the belief about them, and the cell they move in; arguments as for ``_forecast``."""
     length = x.shape[1]
     grid, mass = (table.to(x) for table in process.prior(spacing=1 / (4 * length)))
     waves = _waves(grid, 0, length)
-    belief = _prior_belief(x, mass, process.components, noise)
+    belief = _prior_belief(x, powers, mass, process.components, noise)
     on_grid = process.integer_periods or len(grid) == 1
     for step in range(iterations if on_grid else (iterations + 1) // 2):
         belief = _propagate(belief, waves, first=step == 0)
@@ -175,7 +229,8 @@ def _start_from_few(
     Then only what it finds is present, in the place of the nearest of the frequencies, with a vague
     amplitude. So its neighbours, which share the sinusoid with it, have to be called for anew.
     """
-    found, counts = fit_sinusoids(belief.x, max(_FEW) + 1, ends)
+    rest = belief.x - _gaussian(belief, _waves(frequencies, 0, belief.x.shape[1])).trend @ belief.trend.powers.T
+    found, counts = fit_sinusoids(rest, max(_FEW) + 1, ends)
     nearest = (found[:, :, None] - frequencies[:, None]).abs().nan_to_num(math.inf).argmin(dim=2)
     places = torch.where(found.isnan(), frequencies.shape[1], nearest)  # a spare one for what is NaN
     present = pad(torch.zeros_like(frequencies), (0, 1)).scatter(1, places, 1.0)[:, :-1] > 0
@@ -215,7 +270,7 @@ class _Belief:
     """What is believed of B windows: a Gaussian factor for each of P amplitudes, and what these have in common.
 
     Attributes:
-        x: (B, N) windows of power 1.
+        x: (B, N) windows of power 1 beside their trend; trend: what is believed of that.
         mass: (P,) probability of each frequency for one component.
         components: range of the number of components.
         precision, shift: (B, P) the factor exp(-precision |a|^2 / 2 + Re(conj(shift) a)) of amplitude a.
@@ -224,6 +279,7 @@ class _Belief:
     """
 
     x: Tensor
+    trend: "_Trend"
     mass: Tensor
     components: tuple[int, int]
     precision: Tensor
@@ -247,11 +303,12 @@ class _Belief:
         return present, _SLACK * power * self.mass / present
 
 
-def _prior_belief(x: Tensor, mass: Tensor, components: tuple[int, int], noise: Tensor) -> _Belief:
+def _prior_belief(x: Tensor, powers: Tensor, mass: Tensor, components: tuple[int, int], noise: Tensor) -> _Belief:
     shape, known = (len(x), len(mass)), ~noise.isnan()
     level = torch.where(known, noise, noise_level(x).square().clamp_max(0.5))
     belief = _Belief(
         x,
+        _Trend.prior(x, powers),
         mass,
         components,
         precision=x.new_ones(shape),
@@ -273,6 +330,11 @@ def _choose(first: Tensor, one: _Belief, other: _Belief) -> _Belief:
         shift=torch.where(column, one.shift, other.shift),
         noise=torch.where(first, one.noise, other.noise),
         count=torch.where(first, one.count, other.count),
+        trend=replace(
+            one.trend,
+            precision=torch.where(column, one.trend.precision, other.trend.precision),
+            shift=torch.where(column, one.trend.shift, other.trend.shift),
+        ),
     )
 
 
@@ -284,6 +346,7 @@ class _Gaussian:
         mean: (B, P) complex amplitudes; variance: (B, P), the mean of the cosine's and the sine's.
         unexplained: (B,) the noise variance that what is left of the window speaks for (MacKay 1992).
         lags: (B, N) autocovariance of the window; rest: (B, N) window minus the factors' means.
+        trend, trend_variance: (B, k) means and variances of the coefficients of the trend.
     """
 
     mean: Tensor
@@ -291,14 +354,17 @@ class _Gaussian:
     unexplained: Tensor
     lags: Tensor
     rest: Tensor
+    trend: Tensor
+    trend_variance: Tensor
 
 
 def _gaussian(belief: _Belief, waves: Tensor) -> _Gaussian:
     """Condition on the window. Its covariance C is Toeplitz, for sine and cosine share a variance.
 
     A frequency needs only the trace of its block of C^-1, a sum over the diagonals of C^-1 times a
-    cosine; all diagonals follow from the first column of C^-1 (Musicus 1985). The
-    variance of an amplitude is a difference: below a noise of 1e-6 its digits are few.
+    cosine; all diagonals follow from the first column of C^-1 (Musicus 1985). A trend
+    takes from C^-1 what it explains (see ``_Trend``). The variance of an amplitude is a
+    difference: below a noise of 1e-6 its digits are few.
     """
     variance = 1 / belief.precision
     prior_mean = variance * belief.shift
@@ -307,17 +373,84 @@ def _gaussian(belief: _Belief, waves: Tensor) -> _Gaussian:
     rest = belief.x - explained
     impulse = (torch.arange(length, device=rest.device) == 0).to(rest).expand_as(rest)
     lags = lags + belief.noise[:, None] * impulse  # autocovariance
-    first, solved = solve_by_halves(lags, torch.stack([impulse, rest], dim=2)).unbind(dim=2)  # (B, N) each
+    powers = belief.trend.powers.expand(len(rest), -1, -1)
+    solutions = solve_by_halves(lags, torch.cat([impulse[..., None], rest[..., None], powers], dim=2))
+    first = solutions[..., 0]  # (B, N)
+    solved, half, trend, trend_variance = belief.trend.condition(rest, solutions[..., 1], solutions[..., 2:])
     traces, gradient = _correlate(torch.stack([diagonal_sums(first), solved], dim=1), waves).unbind(dim=1)
-    traces = traces.real
+    traces = traces.real - _correlate(half, waves).abs().square().sum(dim=1)
     unexplained = belief.noise.square() * solved.square().sum(dim=1)
+    fitted = (variance * traces).sum(dim=1) + (1 - belief.trend.precision * trend_variance).sum(dim=1)
     return _Gaussian(
         mean=prior_mean + variance * gradient,
         variance=(variance - variance.square() * traces / 2).clamp_min(1e-12),
-        unexplained=unexplained / (length - (variance * traces).sum(dim=1)).clamp_min(1),
+        unexplained=unexplained / (length - fitted).clamp_min(1),
         lags=lags,
         rest=rest,
+        trend=trend,
+        trend_variance=trend_variance,
     )
+
+
+@dataclass(frozen=True)
+class _Trend:
+    """What is believed of a trend beside the sinusoids: a Gaussian factor for each of its k coefficients.
+
+    A level has none, for nothing is known of it. A slope is there as probably as not; its slab is as
+    wide as the slope that least squares finds beside nothing else, or as the window varies, and so
+    does not hold it back.
+
+    Attributes:
+        powers: (N, k) of time; slab: (B, k) variance of a coefficient that is there.
+        precision, shift: (B, k) the factor exp(-precision c^2 / 2 + shift c) of coefficient c.
+    """
+
+    powers: Tensor
+    slab: Tensor
+    precision: Tensor
+    shift: Tensor
+
+    @staticmethod
+    def prior(x: Tensor, powers: Tensor) -> "_Trend":
+        slab = 1 + (x @ torch.linalg.pinv(powers).T).square()  # (B, k)
+        flat = torch.arange(powers.shape[1], device=x.device) == 0
+        return _Trend(powers, slab, torch.where(flat, 0.0, 2 / slab), torch.zeros_like(slab))
+
+    def condition(self, target: Tensor, solved: Tensor, of_powers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What remains of C^-1 in the presence of a trend: C^-1 - U U'.
+
+        Args:
+            target: (B, N); solved: (B, N), C^-1 target; of_powers: (B, N, k), C^-1 powers.
+
+        Returns:
+            (B, N) what remains of C^-1 target, (B, k, N) U', and (B, k) means and variances of the coefficients.
+
+        Source: Rasmussen and Williams (2006), eqs. 2.41 and 2.42.
+        """
+        root = torch.linalg.cholesky(self.powers.mT @ of_powers + torch.diag_embed(self.precision))  # (B, k, k)
+        half = torch.linalg.solve_triangular(root, of_powers.mT, upper=False)
+        right = (of_powers.mT @ target[..., None])[..., 0] + self.shift
+        mean = torch.cholesky_solve(right[..., None], root)  # (B, k, 1)
+        variance = torch.cholesky_inverse(root).diagonal(dim1=1, dim2=2)
+        return solved - (of_powers @ mean)[..., 0], half, mean[..., 0], variance
+
+    def propagate(self, mean: Tensor, variance: Tensor, part: float) -> "_Trend":
+        """The factors after a step of expectation propagation (see ``_propagate``), given the (B, k) posterior."""
+        cavity = (1 / variance - self.precision).clamp_min(1e-6)
+        centre = (mean / variance - self.shift) / cavity
+        shrink = self.slab * cavity / (1 + self.slab * cavity)
+        probability = torch.sigmoid(0.5 * (centre.square() * cavity * shrink - torch.log1p(self.slab * cavity)))
+        expected = probability * shrink * centre
+        square = probability * (shrink.square() * centre.square() + shrink / cavity)
+        tilted = (square - expected.square()).clamp_min(1e-12)
+        precision = torch.maximum(1 / tilted - cavity, 1 / (10 * self.slab)).clamp_max(1e13)
+        shift = expected * (precision + cavity) - centre * cavity
+        flat = self.precision == 0
+        return replace(
+            self,
+            precision=torch.where(flat, 0.0, self.precision + part * (precision - self.precision)),
+            shift=torch.where(flat, 0.0, self.shift + part * (shift - self.shift)),
+        )
 
 
 def _explain(belief: _Belief, waves: Tensor) -> tuple[_Belief, Tensor]:
@@ -357,6 +490,7 @@ def _propagate(belief: _Belief, waves: Tensor, first: bool = False, damping: flo
         precision=belief.precision + part * (precision - belief.precision),
         shift=belief.shift + part * (shift - belief.shift),
         count=count,
+        trend=belief.trend.propagate(posterior.trend, posterior.trend_variance, part),
     )
 
 
@@ -374,9 +508,11 @@ def _move(belief: _Belief, frequencies: Tensor, grid: Tensor, cell: float, reach
     slopes = _slopes(waves, posterior.mean, length)
     displaced = frequencies - grid
     covariance = toeplitz(posterior.lags) + cell**2 / 12 * slopes @ slopes.mT  # (B, N, N)
-    target = posterior.rest[..., None] + slopes @ displaced[..., None]  # (B, N, 1)
-    solved = torch.cholesky_solve(target, torch.linalg.cholesky(covariance))
-    displacement = (cell**2 / 12 * slopes.mT @ solved)[..., 0].clamp(-cell, cell)
+    target = posterior.rest + (slopes @ displaced[..., None])[..., 0]  # (B, N)
+    columns = torch.cat([target[..., None], belief.trend.powers.expand(len(target), -1, -1)], dim=2)
+    solutions = torch.cholesky_solve(columns, torch.linalg.cholesky(covariance))
+    solved, *_ = belief.trend.condition(target, solutions[..., 0], solutions[..., 1:])
+    displacement = (cell**2 / 12 * slopes.mT @ solved[..., None])[..., 0].clamp(-cell, cell)
     step = reach[:, None] * (displacement - displaced)
     angle = math.pi * step * (length - 1)
     turn = torch.polar(torch.ones_like(angle), angle)

@@ -138,7 +138,8 @@ def test_the_unit_of_a_window_is_of_no_consequence():
     "make, message",
     [
         (lambda: auto_forecaster("whole"), "process must be a HarmonicProcess or None, got 'whole'"),
-        (lambda: auto_forecaster()(torch.ones(1, 11), 5), "lookback must have at least 12 samples"),
+        (lambda: auto_forecaster(WHOLE)(torch.ones(1, 11), 5), "lookback must have at least 12 samples"),
+        (lambda: auto_forecaster()(torch.ones(1, 13), 5), "lookback must have at least 14 samples"),
     ],
 )
 def test_bad_input_is_refused(make, message):

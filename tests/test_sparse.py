@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,12 +20,14 @@ from harmonics_lib import (
 )
 from harmonics_lib.sparse import (
     _gaussian,
+    _powers,
     _predictive_std,
     _prior_belief,
     _propagate,
     _slopes,
     _waves,
 )
+from harmonics_lib.toeplitz import toeplitz
 
 WHOLE = HarmonicProcess((1, 45), (2, 99))
 ANY = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
@@ -101,7 +104,13 @@ def small_problem(count):
 
 def test_posterior_under_gaussian_factors_is_that_of_linear_regression():
     process, batch, frequencies, mass = small_problem(1)
-    belief = _prior_belief(batch.past, mass, process.components, torch.tensor([0.04], dtype=torch.float64))
+    belief = _prior_belief(
+        batch.past,
+        _powers(batch.past.shape[1], 0, 0),
+        mass,
+        process.components,
+        torch.tensor([0.04], dtype=torch.float64),
+    )
     posterior = _gaussian(belief, _waves(frequencies, 0, 24))
     angles = 2 * np.pi * np.arange(24)[:, None] * frequencies.numpy()
     basis = np.hstack([np.cos(angles), np.sin(angles)])
@@ -114,7 +123,9 @@ def test_posterior_under_gaussian_factors_is_that_of_linear_regression():
 def test_forecast_is_the_mean_over_all_choices_of_periods():
     """Expectation propagation against the sum over 2^6 models, given the same prior."""
     process, batch, frequencies, mass = small_problem(40)
-    belief = _prior_belief(batch.past, mass, process.components, batch.noise_std.square())
+    belief = _prior_belief(
+        batch.past, _powers(batch.past.shape[1], 0, 0), mass, process.components, batch.noise_std.square()
+    )
     waves = _waves(frequencies, 0, 24)
     for step in range(60):
         belief = _propagate(belief, waves, first=step == 0)
@@ -192,23 +203,26 @@ def test_windows_do_not_touch_each_other():
     assert torch.allclose(together[250:260], sparse_bayesian(WHOLE)(batch.past[250:260], 10), atol=1e-9)
 
 
+@pytest.mark.parametrize("count", [0, 2], ids=["no trend", "line"])
 @pytest.mark.parametrize("process", [WHOLE, ANY], ids=["whole", "any"])
-def test_the_spread_of_the_future_is_that_of_a_regression_on_waves(process):
-    """Sines, cosines and, off the grid, displacements as columns: the textbook's posterior covariance."""
+def test_the_spread_of_the_future_is_that_of_a_regression_on_waves(process, count):
+    """Sines, cosines, powers of time and, off the grid, displacements as columns: the textbook's posterior."""
     x = torch.randn(3, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     grid, mass = process.prior(spacing=1 / 80)
     cell = 0.0 if process is WHOLE else 0.01
-    belief = _prior_belief(x, mass, (1, 5), torch.full((3,), 0.1, dtype=torch.float64))
+    powers = _powers(20, 10, count)
+    belief = _prior_belief(x, powers[:20], mass, (1, 5), torch.full((3,), 0.1, dtype=torch.float64))
     waves = _waves(grid, 0, 30)
     posterior = _gaussian(belief, waves[:20])
     columns = [waves.real.expand(3, -1, -1), waves.imag.expand(3, -1, -1), _slopes(waves, posterior.mean, 20)]
     precision = torch.cat([belief.precision, belief.precision], dim=1)
     if cell:
         precision = torch.cat([precision, torch.full_like(belief.precision, 12 / cell**2)], dim=1)
-    design = torch.cat(columns if cell else columns[:2], dim=2)
+    design = torch.cat([*(columns if cell else columns[:2]), powers.expand(3, -1, -1)], dim=2)
+    precision = torch.cat([precision, belief.trend.precision], dim=1)
     covariance = torch.linalg.inv(design[:, :20].mT @ design[:, :20] / 0.1 + torch.diag_embed(precision))
     variance = (design[:, 20:] @ covariance @ design[:, 20:].mT).diagonal(dim1=1, dim2=2)
-    assert torch.allclose(_predictive_std(belief, posterior, waves, cell).square(), variance, rtol=1e-8)
+    assert torch.allclose(_predictive_std(belief, posterior, waves, powers[20:], cell).square(), variance, rtol=1e-8)
 
 
 @pytest.mark.parametrize("process, too_sure", [(WHOLE, 0.1), (ANY, 0.3)], ids=["whole", "any"])
@@ -250,3 +264,57 @@ def test_a_long_window_is_read_in_its_last_2000_samples():
     ahead = forecaster(batch.past, 20)
     assert (ahead - batch.future).square().mean() < 0.01 * batch.future.square().mean()
     assert torch.allclose(ahead, forecaster(batch.past[:, -2000:], 20), atol=1e-6)
+
+
+def trended(noise_std: float, slope: float):
+    """100 samples of sinusoids on a level of 50 and a slope, and what follows: (40, 100) and (40, 20), clean."""
+    process = HarmonicProcess((1, 5), (2, 99), False, noise_std)
+    batch = process.sample(40, 120, 100, generator=random_stream(0, "sinusoids on a line"), dtype=torch.float64)
+    line = 50 + slope * torch.arange(120, dtype=torch.float64) / 100
+    return batch.past + line[:100], batch.future + line[100:]
+
+
+@pytest.mark.parametrize("slope", [0.0, 3.0, -30.0])
+def test_sinusoids_are_continued_beside_a_level_and_a_slope(slope):
+    past, future = trended(0.1, slope)
+    mean = past.mean(dim=1, keepdim=True)
+    beside = (sparse_bayesian(ANY, trend="line")(past, 20) - future).square().mean(dim=1)
+    without = (sparse_bayesian(ANY)(past - mean, 20) + mean - future).square().mean(dim=1)
+    assert beside.median() < 0.03 < without.median()
+
+
+@pytest.mark.parametrize("trend", ["level", "line"])
+def test_where_the_origin_lies_is_of_no_consequence(trend):
+    past, _ = trended(0.1, 3.0)
+    forecaster = sparse_bayesian(WHOLE, trend=trend)
+    assert torch.allclose(forecaster(past + 1e4, 20) - 1e4, forecaster(past, 20), atol=1e-4)
+
+
+def test_a_slope_is_there_or_not():
+    """The predicted deviation of 20 samples to come grows by a slope of which nothing is known, where there is one."""
+    forecaster = sparse_bayesian(ANY, trend="line")
+    without, with_one = (forecaster.distribution(trended(0.1, slope)[0], 20).std[:, -1].median() for slope in (0, 3))
+    level = sparse_bayesian(ANY, trend="level").distribution(trended(0.1, 0)[0], 20).std[:, -1].median()
+    assert without < 1.3 * level
+    assert with_one > 1.5 * without
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_a_clean_window_runs_on_beside_a_line(rounded):
+    """Its differences have a recurrence; single precision is noise, of which differences make more: no longer clean."""
+    past, future = trended(0.0, 3.0)
+    past = past.float().double() if rounded else past
+    error = (sparse_bayesian(ANY, trend="line")(past, 20) - future).square().mean(dim=1)
+    assert error.median() < (1e-6 if rounded else 1e-20)
+    assert error.mean() < 1e-3
+
+
+def test_a_trend_is_conditioned_on_as_a_gaussian_of_great_variance_is():
+    past, _ = trended(0.1, 3.0)
+    x, powers = past[:4] - past[:4].mean(dim=1, keepdim=True), _powers(100, 0, 2)
+    grid, mass = ANY.prior(spacing=1 / 400)
+    belief = _prior_belief(x, powers, mass, (1, 5), x.new_full((4,), 0.1))
+    belief = replace(belief, trend=replace(belief.trend, precision=torch.full((4, 2), 1e-6, dtype=torch.float64)))
+    posterior = _gaussian(belief, _waves(grid, 0, 100))
+    solved = torch.linalg.solve(toeplitz(posterior.lags) + 1e6 * powers @ powers.T, x[..., None])
+    assert torch.allclose(posterior.trend, 1e6 * (powers.T @ solved)[..., 0], rtol=1e-5, atol=1e-6)
