@@ -41,7 +41,9 @@ from harmonics_lib.published import (
     load_coverage,
     load_forecaster,
     load_grid,
+    load_measured_errors,
     load_metrics,
+    load_one_step_errors,
     trained_networks,
 )
 from harmonics_lib.runs import Run, Stage, TrainingConfig, seeded
@@ -92,7 +94,9 @@ __all__ = [
     "load_forecaster",
     "load_grid",
     "load_measured",
+    "load_measured_errors",
     "load_metrics",
+    "load_one_step_errors",
     "matrix_pencil",
     "measured_windows",
     "network_forecaster",

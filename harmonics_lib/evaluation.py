@@ -183,8 +183,11 @@ def _decibels(error, power):
     return 10 * np.log10(np.maximum(error, np.finfo(float).tiny) / power)
 
 
-def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples: int = 1000) -> tuple:
+def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples: int = 1000, block: int = 1) -> tuple:
     """Percentile bootstrap interval (low, high) of the mean of ``samples`` (B, …) over B (Efron 1979).
+
+    Samples that follow one another in time are drawn in blocks, so that what neighbours share is kept
+    (Künsch 1989; blocks go on at the beginning where the end is reached, Politis and Romano 1992).
 
     The mean of a resample is a product with the numbers of times that each sample was drawn: a
     hundred times faster than gathering resamples, as ``scipy.stats.bootstrap`` does, whose
@@ -193,7 +196,9 @@ def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples:
     count, rng = len(samples), np.random.default_rng(0)
     flat, means = samples.reshape(count, -1), []
     for batch in np.diff([*range(0, resamples, 50), resamples]):
-        drawn = rng.integers(0, count, (batch, count)) + count * np.arange(batch)[:, None]
+        starts = rng.integers(0, count, (batch, -(-count // block)))
+        drawn = (starts[..., None] + np.arange(block)).reshape(batch, -1)[:, :count] % count
+        drawn += count * np.arange(batch)[:, None]
         times = np.bincount(drawn.ravel(), minlength=batch * count).reshape(batch, count)
         means.append(times.astype(float) @ flat / count)
     outside = 50 * (1 - confidence)

@@ -39,7 +39,7 @@ class MeasuredSeries:
 #: The series of ``data/`` by name; ``data/README.md`` has sources and licences.
 MEASURED = {
     "guitar": MeasuredSeries("guitar chord", "full scale", "1/5512.5 s", 67, 400, 67),  # 82.4 Hz, its lowest string
-    "polar_motion": MeasuredSeries("polar motion", "seconds of arc", "30 days", 14, 300, 79),  # Chandler; the beat
+    "polar_motion": MeasuredSeries("polar motion", "seconds of arc", "30 days", 14, 300, 14),  # Chandler wobble
     "carbon_dioxide": MeasuredSeries("carbon dioxide", "parts per million", "28 days", 13, 300, 13),  # the year
     "electricity": MeasuredSeries("electricity", "kW", "1 hour", 24, 504, 168),  # the day; the week
     "sunspots": MeasuredSeries("sunspots", "yearly mean", "1 year", 11, 200, 11),  # the mean cycle

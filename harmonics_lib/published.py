@@ -223,6 +223,29 @@ def load_coverage() -> pd.DataFrame:
     return _load_table("coverage")
 
 
+def load_measured_errors() -> pd.DataFrame:
+    """The published errors on the measured series (``make measured``).
+
+    A row for each series, lookback, method, window and horizon: the mean squared error over so many
+    steps, relative to the variance of the window.
+
+    Raises:
+        ValueError: none is published, or the file is damaged.
+    """
+    return _load_table("measured")
+
+
+def load_one_step_errors() -> pd.DataFrame:
+    """Published errors of one step of ``auto_forecaster``, relative to the windows' standard deviations.
+
+    A row for each of 100 samples in a row, a column for each measured series (``make measured``).
+
+    Raises:
+        ValueError: none is published, or the file is damaged.
+    """
+    return _load_table("measured_one_step")
+
+
 def _load_table(name: str) -> pd.DataFrame:
     import pandas as pd
 

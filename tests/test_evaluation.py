@@ -153,6 +153,14 @@ def test_bootstrap_intervals_are_those_of_scipy(shape, resamples):
     assert np.allclose(bootstrap_interval(samples, resamples=resamples), theirs, rtol=1e-12, atol=0)
 
 
+def test_blocks_keep_what_neighbours_share():
+    """For a moving average of q + 1 samples, independent draws promise an interval sqrt(q + 1) times too narrow."""
+    noise = np.random.default_rng(0).standard_normal(4000 + 9)
+    samples = np.lib.stride_tricks.sliding_window_view(noise, 10).mean(axis=1)
+    widths = [np.subtract(*bootstrap_interval(samples, block=block)[::-1]) for block in (1, 200)]
+    assert 0.75 < widths[1] / widths[0] / np.sqrt(10) < 1.25
+
+
 def test_bootstrap_intervals_cover_the_mean_as_often_as_they_say():
     rng = np.random.default_rng(0)
     intervals = [bootstrap_interval(rng.exponential(size=200)) for _ in range(200)]

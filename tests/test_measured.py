@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from harmonics_lib import MEASURED, load_measured, measured_windows, persistence, relative_errors
+from harmonics_lib import (
+    MEASURED,
+    linear_prediction,
+    load_measured,
+    load_measured_errors,
+    load_one_step_errors,
+    measured_windows,
+    persistence,
+    relative_errors,
+)
 from harmonics_lib.published import data_dir
+from harmonics_lib.report.measured import beside_a_line, methods
 
 
 def test_every_file_is_a_series_and_says_where_it_is_from():
@@ -63,3 +73,22 @@ def test_an_unknown_series_and_a_window_that_does_not_fit_are_refused():
         load_measured("star")
     with pytest.raises(ValueError, match="must fit the 309 samples of sunspots"):
         measured_windows("sunspots", 300)
+
+
+def test_a_line_that_is_taken_out_is_put_back():
+    time = torch.arange(124, dtype=torch.float64)
+    series = (3 + 0.5 * time + (2 * np.pi * time / 10).sin())[None]
+    ahead = beside_a_line(linear_prediction(ridge=0))(series[:, :100], 24)
+    assert torch.allclose(ahead, series[:, 100:], atol=1e-6)
+    assert torch.allclose(beside_a_line(persistence())(3 + 0.5 * time[None, :100], 24), 3 + 0.5 * time[None, 100:])
+
+
+def test_the_published_errors_are_those_of_every_method_on_every_series():
+    table = load_measured_errors()
+    for (name, lookback), part in table.groupby(["series", "lookback"]):
+        season = MEASURED[name].season if lookback == 100 else MEASURED[name].long_season
+        windows = len(measured_windows(name)[0])
+        assert set(part.method) == set(methods(season, lookback))
+        assert (part.groupby(["method", "horizon"]).size() == windows).all()
+    assert set(table.series) == set(MEASURED) and np.isfinite(table.error).all()
+    assert load_one_step_errors().columns.tolist() == list(MEASURED)

@@ -1,4 +1,4 @@
-"""The command line: ``python -m harmonics_lib.report run``, ``train``, ``limit``, ``prose``, ``badges``."""
+"""The command line: ``python -m harmonics_lib.report`` run, train, limit, measured, prose, badges."""
 
 import json
 import os
@@ -87,6 +87,17 @@ def limit():
     write_coverage(metrics / "coverage.csv")
     write_limit(metrics / "bayes_limit.csv")
     record_checksums([metrics / "coverage.csv", metrics / "bayes_limit.csv"])
+
+
+@main.command()
+def measured():
+    """Score every method on the measured series anew, into the tables that notebook 12 reads."""
+    from harmonics_lib.report.measured import write_measured, write_one_step
+
+    metrics = results_dir() / "metrics"
+    write_measured(metrics / "measured.csv")
+    write_one_step(metrics / "measured_one_step.csv")
+    record_checksums([metrics / "measured.csv", metrics / "measured_one_step.csv"])
 
 
 @main.command()

@@ -17,6 +17,7 @@ from harmonics_lib.signals import SignalBatch
 METHODS = {
     "truth": ("#000000", "-", ""),
     "persistence": ("#999999", ":", "s"),
+    "seasonal naive": ("#661100", "-.", "v"),
     "DFT": ("#E69F00", "--", "^"),
     "tapered DFT": ("#CC79A7", "-.", "v"),
     "small LSTM": ("#0072B2", "-", "o"),

@@ -1,0 +1,117 @@
+"""The tables of the measured series: errors of every method, window by window, and errors of one step in a row.
+
+Long lookbacks take minutes, and so these tables have a command of their own (``make measured``).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from harmonics_lib.auto import auto_forecaster
+from harmonics_lib.classical import dft_extrapolation, linear_mmse, persistence
+from harmonics_lib.forecasting import Forecaster
+from harmonics_lib.linear_prediction import autoregression, burg, linear_prediction, matrix_pencil, tufts_kumaresan
+from harmonics_lib.measured import MEASURED, load_measured, measured_windows, relative_errors
+from harmonics_lib.nonlinear import nonlinear_least_squares
+from harmonics_lib.published import load_forecaster
+from harmonics_lib.runs import write_atomically
+from harmonics_lib.signals import HarmonicProcess
+from harmonics_lib.sparse import sparse_bayesian
+
+LOOKBACK, HORIZONS = 100, (10, 24)
+ROW = 100  # origins one after another, whose errors of one step show what a model leaves
+
+
+def seasonal_naive(season: int) -> Forecaster:
+    """The last ``season`` samples, repeated."""
+    return lambda lookback, horizon: lookback[:, -season:].repeat(1, -(-horizon // season))[:, :horizon]
+
+
+def window_mean() -> Forecaster:
+    """The mean of the window: nothing of what varies is forecast."""
+    return lambda lookback, horizon: lookback.mean(dim=1, keepdim=True).expand(-1, horizon)
+
+
+def beside_a_line(forecaster: Forecaster) -> Forecaster:
+    """A forecaster of what least squares with a level and a slope leaves of a window, and the line."""
+
+    def forecast(lookback: Tensor, horizon: int) -> Tensor:
+        length = lookback.shape[1]
+        powers = torch.linspace(-1, 1, length).to(lookback)[:, None] ** torch.arange(2)
+        step = 2 / (length - 1)
+        coming = (1 + step * torch.arange(1, horizon + 1)).to(lookback)[:, None] ** torch.arange(2)
+        fitted = lookback @ torch.linalg.pinv(powers).T
+        return forecaster(lookback - fitted @ powers.T, horizon) + fitted @ coming.T
+
+    return forecast
+
+
+def methods(season: int, lookback: int) -> dict[str, Forecaster]:
+    """Every method of the report by name, for a series of this season; networks only where they read all samples."""
+    any_period = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
+    longer = HarmonicProcess((1, 45), (2, 10 * lookback), integer_periods=False, uniform="frequency")
+    named = {
+        "window mean": window_mean(),
+        "persistence": persistence(),
+        "seasonal naive": seasonal_naive(season),
+        "DFT": dft_extrapolation(),
+        "linear prediction": linear_prediction(),
+        "Burg": burg(),
+        "Tufts-Kumaresan": tufts_kumaresan(),
+        "matrix pencil": matrix_pencil(),
+        "autoregression": autoregression(),
+        "nonlinear least squares": nonlinear_least_squares(),
+        "linear MMSE, any period": linear_mmse(any_period),
+        "sparse Bayesian, any period": sparse_bayesian(any_period),
+        "sparse Bayesian, line": sparse_bayesian(any_period, trend="line"),
+        "sparse Bayesian, long periods": sparse_bayesian(longer),
+        "sparse Bayesian, long periods, level": sparse_bayesian(longer, trend="level"),
+        "auto": auto_forecaster(),
+        "noise network": load_forecaster("noise_network"),
+        "noise network, line": beside_a_line(load_forecaster("noise_network")),
+    }
+    if lookback == LOOKBACK:
+        networks = {"small LSTM": "small_lstm", "seq2seq GRU": "seq2seq_gru", "curriculum GRU": "curriculum_gru",
+                    "curriculum GRU, 2 to 99": "curriculum_gru_2_99"}  # fmt: skip
+        named |= {name: load_forecaster(published) for name, published in networks.items()}
+    return named
+
+
+def window_errors(named: Mapping[str, Forecaster], past: Tensor, future: Tensor) -> pd.DataFrame:
+    """A row for each method, window and horizon: its mean squared error relative to the variance of the window."""
+    parts = []
+    for method, forecaster in named.items():
+        errors = relative_errors(forecaster, past, future)
+        for horizon in HORIZONS:
+            row = {"method": method, "window": np.arange(len(past)), "horizon": horizon}
+            parts.append(pd.DataFrame(row | {"error": errors[:, :horizon].mean(dim=1).numpy()}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def write_measured(path: Path) -> None:
+    """The errors of every method on every series, after 100 samples and after the series' longer lookback."""
+    parts = []
+    for name in tqdm(MEASURED, desc="measured series"):
+        known = MEASURED[name]
+        for lookback, season in ((LOOKBACK, known.season), (known.long, known.long_season)):
+            errors = window_errors(methods(season, lookback), *measured_windows(name, lookback, max(HORIZONS)))
+            parts.append(errors.assign(series=name, lookback=lookback))
+    columns = ["series", "lookback", "method", "horizon", "window", "error"]
+    write_atomically(path, pd.concat(parts)[columns].to_csv(index=False, float_format="%.4g").encode())
+
+
+def write_one_step(path: Path) -> None:
+    """Errors of one step, relative to the windows' standard deviation, at the last 100 origins of every series."""
+    columns = {}
+    for name in MEASURED:
+        values = torch.from_numpy(load_measured(name).to_numpy(dtype=float, copy=True))
+        past, future = values.unfold(0, LOOKBACK + 1, 1)[-ROW:].split([LOOKBACK, 1], dim=1)
+        level = past.mean(dim=1, keepdim=True)
+        error = (future - level - auto_forecaster()(past - level, 1)) / past.std(dim=1, keepdim=True, correction=0)
+        columns[name] = error[:, 0].numpy()
+    write_atomically(path, pd.DataFrame(columns).to_csv(index=False, float_format="%.4g").encode())
