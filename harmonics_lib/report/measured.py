@@ -51,6 +51,11 @@ def beside_a_line(forecaster: Forecaster) -> Forecaster:
     return forecast
 
 
+def differenced(forecaster: Forecaster) -> Forecaster:
+    """A forecaster of the changes from sample to sample, summed up from the last sample on."""
+    return lambda lookback, horizon: lookback[:, -1:] + forecaster(lookback.diff(dim=1), horizon).cumsum(dim=1)
+
+
 def methods(season: int, lookback: int) -> dict[str, Forecaster]:
     """Every method of the report by name, for a series of this season; networks only where they read all samples."""
     any_period = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
@@ -72,6 +77,8 @@ def methods(season: int, lookback: int) -> dict[str, Forecaster]:
         "sparse Bayesian, long periods": sparse_bayesian(longer),
         "sparse Bayesian, long periods, level": sparse_bayesian(longer, trend="level"),
         "auto": auto_forecaster(),
+        "linear prediction, differences": differenced(linear_prediction()),
+        "sparse Bayesian, differences": differenced(sparse_bayesian(longer, trend="level")),
         "noise network": load_forecaster("noise_network"),
         "noise network, line": beside_a_line(load_forecaster("noise_network")),
     }
