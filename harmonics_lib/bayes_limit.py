@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from harmonics_lib.forecasting import check_whole
+from harmonics_lib.arguments import check_whole
 from harmonics_lib.signals import SignalBatch, random_stream
 
 _WARM = 0.3  # the noise at which a chain that begins at nothing begins to cool

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from harmonics_lib.forecasting import Forecaster, ProbabilisticForecaster, UnstableForecast, check_whole
+from harmonics_lib.arguments import check_flag, check_function, check_whole
+from harmonics_lib.forecasting import Forecaster, ProbabilisticForecaster, UnstableForecast, check_horizon
 from harmonics_lib.signals import HarmonicProcess, random_stream
 
 _UNITS = (1e-12, 1e-3, 1e3, 1e12)
@@ -35,8 +36,11 @@ def check_forecaster(forecaster: Forecaster, length: int = 100, horizon: int = 1
 
     Raises:
         ForecasterError: what it does not keep.
+        ValueError: what is no function, a length or a horizon that is no whole number.
     """
-    length, horizon = check_whole("length", length), check_whole("horizon", horizon)
+    check_function("forecaster", forecaster)
+    length, horizon = check_whole("length", length, maximum=10_000), check_horizon(horizon)
+    any_unit = check_flag("any_unit", any_unit)
     windows = HarmonicProcess((1, 10), noise_std=0.1).sample(
         5, length, length, generator=random_stream(0, "check_forecaster"), dtype=torch.float64
     )

@@ -10,10 +10,18 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from harmonics_lib.forecasting import Forecaster, check_lookback, check_noise_std, cpu_threads, window_forecaster
-from harmonics_lib.signals import HarmonicProcess, SignalBatch
+from harmonics_lib.forecasting import (
+    LONGEST,
+    Forecaster,
+    check_noise_std,
+    check_windows,
+    cpu_threads,
+    window_forecaster,
+)
+from harmonics_lib.signals import HarmonicProcess, SignalBatch, check_process
 from harmonics_lib.spectrum import harmonics, taper
 
+_SQUARED = (1e-100, 1e100)  # samples whose squares and sums of squares are within the range of numbers
 _PIECE = 300  # samples of a window that noise is estimated from at once: the cost grows with the cube
 
 
@@ -29,6 +37,9 @@ def dft_extrapolation(taper_name: str | None = None) -> Forecaster:
 
     Args:
         taper_name: one of ``spectrum.TAPERS``, multiplied onto the lookback first.
+
+    Raises:
+        ValueError: a taper of another name.
     """
     if taper_name is not None:
         taper(taper_name, 2)  # an unknown name fails here, not at the first forecast
@@ -53,12 +64,13 @@ def noise_level(lookback: Tensor) -> Tensor:
     Raises:
         ValueError: fewer than 12 samples.
     """
-    check_lookback(lookback, 1, minimum=12)
-    length = min(lookback.shape[1], _PIECE)
-    pieces = lookback.double().flip(1).unfold(1, length, length).flip(2)  # (B, n, length)
+    check_windows("lookback", lookback, minimum=12)
+    length, peak = min(lookback.shape[1], _PIECE), lookback.double().abs().amax(dim=1, keepdim=True)
+    unit = torch.where((peak > _SQUARED[0]) & (peak < _SQUARED[1]) | (peak == 0), 1.0, peak)
+    pieces = (lookback.double() / unit).flip(1).unfold(1, length, length).flip(2)  # (B, n, length)
     with cpu_threads(1):
         levels = _smallest_singular_values(pieces.flatten(0, 1)).reshape(pieces.shape[:2])
-        return levels.square().mean(dim=1).sqrt() / _white_noise_level(length)
+        return levels.square().mean(dim=1).sqrt() / _white_noise_level(length) * unit[:, 0]
 
 
 def _smallest_singular_values(lookback: Tensor) -> Tensor:
@@ -97,10 +109,12 @@ def linear_mmse(process: HarmonicProcess, noise_std: float | None = None) -> For
         noise_std: standard deviation of the noise in the unit of the lookback; None for ``noise_level``.
 
     Raises:
-        ValueError: a noise level below 0, or a lookback shorter than 12 samples where it is estimated.
+        ValueError: what is no process, a noise level below 0, a lookback shorter than 12 samples where it is
+            estimated, or longer than 5,000: the cost grows with the cube.
 
     Source: Wiener (1949); Kay (1993), Fundamentals of Statistical Signal Processing I, eq. 12.20.
     """
+    check_process(process)
     check_noise_std(noise_std)
 
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
@@ -117,7 +131,7 @@ def linear_mmse(process: HarmonicProcess, noise_std: float | None = None) -> For
         gains = 1 / (eigenvalues.clamp_min(0) + ratio[:, None]).clamp_min(1e-11 * eigenvalues[-1])
         return (gains * (x @ vectors)) @ (covariance[lags[length:]] @ vectors).T
 
-    return window_forecaster(estimate, minimum=12 if noise_std is None else 1)
+    return window_forecaster(estimate, minimum=12 if noise_std is None else 1, maximum=LONGEST)
 
 
 def known_period_oracle(batch: SignalBatch) -> Forecaster:

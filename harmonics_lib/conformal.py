@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from harmonics_lib.forecasting import Forecaster, ProbabilisticForecaster, check_coverage, check_lookback, check_whole
+from harmonics_lib.arguments import check_coverage, check_function, shown
+from harmonics_lib.forecasting import Forecaster, ProbabilisticForecaster, check_horizon, check_lookback, check_windows
 
 
 def conformal(
@@ -31,12 +32,13 @@ def conformal(
         (low, high), (B, horizon) each. It raises ``ValueError`` for a coverage that n windows cannot promise.
 
     Raises:
-        ValueError: windows that are not (n, N) and (n, H), or not finite.
+        ValueError: windows that are not (n, N) and (n, H), or not finite; forecasts of another shape.
 
     Sources: Vovk, Gammerman and Shafer (2005); Lei et al. (2018), section 2.2, scaled as in their section 5.2.
     """
-    check_lookback(past, 1)
-    check_lookback(future, 1)
+    check_function("forecaster", forecaster)
+    check_windows("past", past)
+    check_windows("future", future)
     if len(past) != len(future):
         raise ValueError(f"past and future must be of the same windows, got {len(past)} and {len(future)}")
     steps = future.shape[1]
@@ -44,11 +46,12 @@ def conformal(
     ratios = ((future - centre).abs() / scale).sort(dim=0).values  # (n, H), each step in rising order
 
     def intervals(lookback: Tensor, horizon: int, coverage: float) -> tuple[Tensor, Tensor]:
-        horizon = check_whole("horizon", horizon)
+        horizon = check_horizon(horizon)
         if horizon > steps:
             raise ValueError(f"horizon must be at most {steps}, that of the calibration, got {horizon}")
+        rank = conformal_rank(len(ratios), coverage)
         centre, scale = _centre_and_scale(forecaster, lookback, horizon)
-        reach = ratios[conformal_rank(len(ratios), coverage) - 1, :horizon].to(lookback) * scale
+        reach = ratios[rank - 1, :horizon].to(lookback) * scale
         return centre - reach, centre + reach
 
     return intervals
@@ -78,5 +81,8 @@ def _centre_and_scale(forecaster: Forecaster, lookback: Tensor, horizon: int) ->
     if isinstance(forecaster, ProbabilisticForecaster):
         prediction = forecaster.distribution(lookback, horizon)
         return prediction.mean, prediction.observed.stddev
-    peak = lookback.abs().amax(dim=1, keepdim=True)
-    return forecaster(lookback, horizon), torch.where(peak > 0, peak, 1.0)
+    check_lookback(lookback, horizon)
+    peak, ahead = lookback.abs().amax(dim=1, keepdim=True), forecaster(lookback, horizon)
+    if not isinstance(ahead, Tensor) or ahead.shape != (len(lookback), horizon):
+        raise ValueError(f"forecaster must return a tensor of shape {(len(lookback), horizon)}, got {shown(ahead)}")
+    return ahead, torch.where(peak > 0, peak, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -15,7 +15,17 @@ from torch import Tensor
 from torch.distributions import Normal
 from tqdm import tqdm
 
+from harmonics_lib.arguments import (
+    check_choice,
+    check_coverage,
+    check_function,
+    check_kind,
+    check_whole,
+    listed,
+    shown,
+)
 from harmonics_lib.forecasting import (
+    FARTHEST,
     LIMIT,
     Forecaster,
     ProbabilisticForecaster,
@@ -23,7 +33,7 @@ from harmonics_lib.forecasting import (
     central_interval,
     cpu_threads,
 )
-from harmonics_lib.signals import HarmonicProcess, SignalBatch, random_stream
+from harmonics_lib.signals import HarmonicProcess, SignalBatch, check_process, random_stream
 
 if TYPE_CHECKING:
     import pandas as pd  # at run time only where a table is made: importing it takes half a second
@@ -38,6 +48,9 @@ class FrozenSet:
         size: number of signals.
         lookback, horizon: samples that are seen, and predicted at the most.
         name: of its random stream; sets that differ in their noise only have the same clean signals.
+
+    Raises:
+        ValueError: settings out of range or of the wrong type.
     """
 
     name: str
@@ -46,9 +59,21 @@ class FrozenSet:
     lookback: int = 100
     horizon: int = 50
 
+    def __post_init__(self):
+        if not check_kind("name", self.name, str, "a text"):
+            raise ValueError("name must not be empty, got ''")
+        check_process(self.process)
+        _set_sizes(self)
+
     def batch(self) -> SignalBatch:
         """The signals, (size, lookback + horizon)."""
         return _draw(self)
+
+
+def _set_sizes(test: FrozenSet | Grid) -> None:
+    """Size, lookback and horizon of a test set as ints, if they are good."""
+    for name, most in (("size", 10**8), ("lookback", 10**6), ("horizon", FARTHEST)):
+        object.__setattr__(test, name, check_whole(name, getattr(test, name), maximum=most))
 
 
 @lru_cache(maxsize=4)
@@ -120,10 +145,12 @@ def score(forecaster: Forecaster, test: FrozenSet, horizon: int) -> Score:
     """Forecast the first ``horizon`` samples after the lookback of every signal in ``test``.
 
     Raises:
-        ValueError: a horizon beyond the test set's, a forecast of the wrong shape or one that is not finite.
+        ValueError: what is no forecaster or test set, a horizon beyond the test set's, a forecast of the wrong
+            shape or one that is not finite.
     """
-    if not 1 <= horizon <= test.horizon:
-        raise ValueError(f"horizon must be between 1 and {test.horizon} for {test.name}, got {horizon}")
+    check_function("forecaster", forecaster)
+    check_kind("test", test, FrozenSet, "a FrozenSet, such as FROZEN_SETS['mixtures_3_6']")
+    horizon = check_whole("horizon", horizon, maximum=test.horizon)
     return _score(forecaster, test.batch(), horizon)
 
 
@@ -148,6 +175,8 @@ def _forecast(forecaster: Forecaster, batch: SignalBatch, horizon: int) -> tuple
             clean = forecaster.distribution(past, horizon).clean
         forecast = forecaster(past, horizon) if clean is None else clean.mean
     expected = (len(batch), horizon)
+    if not isinstance(forecast, Tensor) or forecast.is_complex():
+        raise ValueError(f"a forecaster must return a real tensor, got {shown(forecast)}")
     if forecast.shape != expected:
         raise ValueError(f"a forecaster must return shape {expected}, got {tuple(forecast.shape)}")
     if not torch.isfinite(forecast).all():
@@ -165,18 +194,43 @@ def normal_crps(distribution: Normal, truth: Tensor) -> Tensor:
     Args:
         distribution: of any shape, and truth: of the same.
 
+    Raises:
+        ValueError: what is no normal distribution, or a truth of another shape or that is not finite.
+
     Source: Gneiting and Raftery (2007), section 4.2.
     """
+    _check_truth(distribution, truth)
     standard = Normal(torch.zeros_like(truth), 1.0)
-    z = (truth - distribution.mean) / distribution.stddev
+    distance = truth - distribution.mean
+    z = distance / distribution.stddev
     density = standard.log_prob(z).exp()
-    return distribution.stddev * (z * (2 * standard.cdf(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
+    ranked = distribution.stddev * (z * (2 * standard.cdf(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
+    return torch.where(z.isinf(), distance.abs(), ranked)  # so many deviations away it is a point
 
 
 def calibration(distribution: Normal, truth: Tensor, coverages: Sequence[float]) -> np.ndarray:
-    """(C,) shares of ``truth`` (B, H) inside the central intervals of these C coverages: equal to them, at best."""
+    """(C,) shares of ``truth`` (B, H) inside the central intervals of these C coverages: equal to them, at best.
+
+    Raises:
+        ValueError: as ``normal_crps``; a coverage that is not between 0 and 1.
+    """
+    _check_truth(distribution, truth)
+    if not isinstance(coverages, Iterable) or np.ndim(coverages) == 0:
+        raise ValueError(f"coverages must be a sequence of numbers between 0 and 1, got {shown(coverages)}")
     intervals = (central_interval(distribution, coverage) for coverage in coverages)
     return np.array([((low <= truth) & (truth <= high)).double().mean().item() for low, high in intervals])
+
+
+def _check_truth(distribution: Normal, truth: Tensor) -> None:
+    """Raise ``ValueError`` unless these are a normal distribution and a finite tensor of its shape."""
+    check_kind("distribution", distribution, Normal, "a torch Normal")
+    if not isinstance(truth, Tensor) or not truth.is_floating_point():
+        raise ValueError(f"truth must be a floating-point torch tensor, got {shown(truth)}")
+    shape = tuple(distribution.batch_shape)
+    if shape not in ((), tuple(truth.shape)):
+        raise ValueError(f"truth must have the shape {shape} of the distribution, got {tuple(truth.shape)}")
+    if not torch.isfinite(truth).all():
+        raise ValueError(f"truth must be finite, got NaN or infinity in {int((~torch.isfinite(truth)).sum())} places")
 
 
 def _decibels(error, power):
@@ -192,7 +246,15 @@ def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples:
     The mean of a resample is a product with the numbers of times that each sample was drawn: a
     hundred times faster than gathering resamples, as ``scipy.stats.bootstrap`` does, whose
     intervals these are.
+
+    Raises:
+        ValueError: samples that are no finite numbers, a confidence that is not between 0 and 1, no
+            resamples, or a block that is longer than the samples.
     """
+    samples = _finite_samples(samples)
+    check_coverage(confidence, "confidence")
+    resamples = check_whole("resamples", resamples, maximum=1_000_000)
+    block = check_whole("block", block, maximum=len(samples))
     count, rng = len(samples), np.random.default_rng(0)
     flat, means = samples.reshape(count, -1), []
     for batch in np.diff([*range(0, resamples, 50), resamples]):
@@ -206,11 +268,29 @@ def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples:
     return (float(low), float(high)) if samples.ndim == 1 else (low, high)
 
 
+def _finite_samples(samples) -> np.ndarray:
+    """(B, …) samples as an array, if they are finite numbers."""
+    try:
+        array = np.asarray(samples)
+    except (ValueError, RuntimeError, TypeError) as error:  # rows of several lengths, a tensor without values
+        raise ValueError(f"samples must be an array (B, …) of numbers, got {shown(samples)}") from error
+    if array.dtype.kind not in "biuf" or array.ndim == 0 or array.size == 0:
+        raise ValueError(f"samples must be an array (B, …) of at least one number, got {shown(samples)}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"samples must be finite, got NaN or infinity in {np.sum(~np.isfinite(array))} places")
+    if not math.isfinite(len(array) * (largest := float(np.abs(array).max()))):
+        raise ValueError(f"samples must have sums within the range of numbers, got up to {largest:g}")
+    return array
+
+
 @dataclass(frozen=True)
 class Grid:
     """The cells on which every method is compared: numbers of components, levels of noise, kinds of periods.
 
     Cells that differ in noise only hold the same clean signals, so that what noise costs is seen signal by signal.
+
+    Raises:
+        ValueError: settings out of range or of the wrong type.
     """
 
     components: tuple[int, ...] = (1, 2, 5, 10, 20, 45)
@@ -220,6 +300,13 @@ class Grid:
     size: int = 1000
     lookback: int = 100
     horizon: int = 50
+
+    def __post_init__(self):
+        _set_sizes(self)
+        for name in ("components", "noise_std", "integer_periods"):
+            if not check_kind(name, getattr(self, name), (tuple, list), "a tuple of values"):
+                raise ValueError(f"{name} must have at least one value, got none")
+        self.cells()  # whose processes check the values
 
     def cells(self) -> dict[tuple[int, float, str], FrozenSet]:
         """The test sets by (components, noise_std, "whole" or "any" periods)."""
@@ -241,6 +328,7 @@ class Grid:
 STEPS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50)
 HORIZONS = (5, 10, 20, 50)
 _CELL = ["components", "noise_std", "periods"]
+_STEPS = ("step_from", "step_to")
 _PROBE = 2  # signals a cell that tell whether a method still forecasts as it did
 
 
@@ -276,13 +364,19 @@ def evaluate(
         forecasts, and ``probe``, by which a change is noticed.
 
     Raises:
-        ValueError: a forecast of the wrong shape or that is not finite.
+        ValueError: what are no forecasters, grid or table; a forecast of the wrong shape or that is not finite.
     """
     import pandas as pd
     from joblib import Parallel, delayed
 
-    grid = grid or Grid()
-    makers = {name: lambda batch, method=method: method for name, method in forecasters.items()} | dict(oracles or {})
+    _check_named("forecasters", forecasters)
+    _check_named("oracles", oracles := {} if oracles is None else oracles)
+    if not forecasters and not oracles and known is None:
+        raise ValueError("forecasters must name at least one forecaster, got none")
+    grid = Grid() if grid is None else check_kind("grid", grid, Grid, "a Grid")
+    if known is not None:
+        _check_table("known", known, ["method", *_CELL])
+    makers = {name: lambda batch, method=method: method for name, method in forecasters.items()} | dict(oracles)
     jobs = {(name, *cell): test for cell, test in grid.cells().items() for name in makers}  # a cell's methods in a row
     old = {} if known is None else dict(list(known.groupby(["method", *_CELL])))
     scored = Parallel(return_as="generator")(
@@ -297,6 +391,22 @@ def evaluate(
     return table.reindex(columns=columns).sort_values(order, ignore_index=True)
 
 
+def _check_named(name: str, functions: Mapping[str, Callable]) -> None:
+    """Raise ``ValueError`` unless ``functions`` maps names to functions."""
+    for key, function in check_kind(name, functions, Mapping, "a mapping from names to functions").items():
+        check_kind(f"a name of {name}", key, str, "a text")
+        check_function(f"{name}[{key!r}]", function)
+
+
+def _check_table(name: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Raise ``ValueError`` unless ``table`` has these columns of a table of ``evaluate``."""
+    import pandas as pd
+
+    check_kind(name, table, pd.DataFrame, "a table of evaluate")
+    if missing := [column for column in columns if column not in table]:
+        raise ValueError(f"{name} must have the columns of a table of evaluate, got none called {listed(missing)}")
+
+
 def over_horizon(table: pd.DataFrame, horizon: int, **cell) -> pd.DataFrame:
     """The rows of a table of ``evaluate`` that hold means over the first ``horizon`` steps.
 
@@ -304,23 +414,30 @@ def over_horizon(table: pd.DataFrame, horizon: int, **cell) -> pd.DataFrame:
         cell: what ``method``, ``components``, ``noise_std`` or ``periods`` have to be: a value, or several.
 
     Raises:
-        ValueError: a horizon that the table does not have.
+        ValueError: what is no such table, or a horizon or a cell that the table does not have.
     """
+    _check_table("table", table, _STEPS)
+    horizon = check_whole("horizon", horizon)
     known = sorted(set(table[(table.step_from == 1) & (table.step_to > 1)].step_to))
     if horizon not in known:
-        raise ValueError(f"horizon must be one of {', '.join(map(str, known))}, got {horizon}")
+        raise ValueError(f"horizon must be one of {', '.join(map(str, known))}, got {shown(horizon)}")
     return _select(table[(table.step_from == 1) & (table.step_to == horizon)], cell)
 
 
 def by_step(table: pd.DataFrame, **cell) -> pd.DataFrame:
-    """The rows of a table of ``evaluate`` that hold single steps; ``cell`` as in ``over_horizon``."""
+    """The rows of a table of ``evaluate`` that hold single steps; ``cell`` and errors as in ``over_horizon``."""
+    _check_table("table", table, _STEPS)
     return _select(table[table.step_from == table.step_to], cell).sort_values("step_to")
 
 
 def _select(rows: pd.DataFrame, cell: dict) -> pd.DataFrame:
     for column, wanted in cell.items():
+        check_choice("what is selected by", column, list(rows))
         several = isinstance(wanted, (list, tuple, set))
-        rows = rows[rows[column].isin(list(wanted)) if several else rows[column] == wanted]
+        chosen = rows[rows[column].isin(list(wanted)) if several else rows[column] == wanted]
+        if chosen.empty and not rows.empty:
+            raise ValueError(f"{column} must be among {listed(rows[column].unique(), 6)}, got {shown(wanted)}")
+        rows = chosen
     return rows
 
 

@@ -12,8 +12,6 @@ A forecaster that knows its own error has ``forecaster.distribution(lookback, ho
 """
 
 import copy
-import math
-import operator
 import os
 import warnings
 from collections.abc import Callable
@@ -21,17 +19,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from numbers import Real
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
+from harmonics_lib.arguments import check_coverage, check_function, check_kind, check_whole, is_number, shown
+
 Forecaster = Callable[[Tensor, int], Tensor]
 
 #: Signals go on within the range of their window, more or less: a forecast is held at so many lookback peaks.
 LIMIT = 3.0
+#: Samples ahead at most: a hundred windows of this report.
+FARTHEST = 10_000
+#: Samples of a window at most, where the cost grows with the cube: a minute.
+LONGEST = 5000
+_LONGEST = 1_000_000  # samples that a method may ask a window to have
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _PART = 500  # windows that a network forecasts at a time
 
 
@@ -50,12 +55,26 @@ class Prediction:
     Attributes:
         mean: (B, H) the forecast.
         std: (B, H) standard deviation of the clean continuation; above 0.
-        noise_std: (B, 1) standard deviation of the noise on top of it.
+        noise_std: (B, 1) standard deviation of the noise on top of it; at least 0.
+
+    Raises:
+        ValueError: tensors of other shapes, or values out of these ranges.
     """
 
     mean: Tensor
     std: Tensor
     noise_std: Tensor
+
+    def __post_init__(self):
+        for name in ("mean", "std", "noise_std"):
+            check_windows(name, getattr(self, name))
+        shape = tuple(self.mean.shape)
+        for name, expected in (("std", shape), ("noise_std", (shape[0], 1))):
+            if getattr(self, name).shape != expected:
+                raise ValueError(f"{name} must have shape {expected}, got {tuple(getattr(self, name).shape)}")
+        if not (self.std > 0).all() or not (self.noise_std >= 0).all():
+            least = f"{self.std.min():g} and {self.noise_std.min():g}"
+            raise ValueError(f"std must be above 0 and noise_std at least 0, got down to {least}")
 
     @property
     def clean(self) -> Normal:
@@ -83,17 +102,23 @@ def central_interval(distribution: Normal, coverage: float) -> tuple[Tensor, Ten
     """The ends (low, high) between which a sample falls with probability ``coverage``, half of the rest on each side.
 
     Raises:
-        ValueError: a coverage that is not between 0 and 1.
+        ValueError: what is no normal distribution; a coverage that is not between 0 and 1, or too close to 1 for
+            the range of the distribution's dtype.
     """
+    check_kind("distribution", distribution, Normal, "a torch Normal")
     check_coverage(coverage)
     ends = torch.tensor([(1 - coverage) / 2, (1 + coverage) / 2]).to(distribution.mean)
-    return distribution.icdf(ends[0]), distribution.icdf(ends[1])
+    low, high = distribution.icdf(ends[0]), distribution.icdf(ends[1])
+    if not torch.isfinite(high - low).all():
+        raise ValueError(f"coverage must be one of an interval with finite ends, got {float(coverage)!r}")
+    return low, high
 
 
 def window_forecaster(
     estimate: Callable[[Tensor, int, Tensor], Tensor],
     minimum: int = 1,
     distribution: Callable[[Tensor, int, Tensor], tuple[Tensor, Tensor, Tensor]] | None = None,
+    maximum: int | None = None,
 ) -> Forecaster:
     """A forecaster that fits a model to each window, computed in double precision.
 
@@ -104,17 +129,25 @@ def window_forecaster(
         distribution: called in the same way, gives that mean with the standard deviation of the clean
             continuation, (B, horizon) each, and that of the noise, (B, 1); makes a
             ``ProbabilisticForecaster``.
+        maximum: samples that a window may have; None for any number.
+
+    Raises:
+        ValueError: what is no function, or a minimum or maximum that is no whole number.
     """
+    check_function("estimate", estimate)
+    minimum = check_whole("minimum", minimum, maximum=_LONGEST)
+    maximum = None if maximum is None else check_whole("maximum", maximum, minimum)
 
     def forecast(lookback: Tensor, horizon: int) -> Tensor:
-        horizon = check_lookback(lookback, horizon, minimum)
+        horizon = check_lookback(lookback, horizon, minimum, maximum)
         return _forecast(estimate, lookback, horizon, torch.float64)
 
     def predict(lookback: Tensor, horizon: int) -> Prediction:
-        horizon = check_lookback(lookback, horizon, minimum)
+        horizon = check_lookback(lookback, horizon, minimum, maximum)
         return _predict(distribution, lookback, horizon, torch.float64)
 
     if distribution is not None:
+        check_function("distribution", distribution)
         forecast.distribution = predict
     return forecast
 
@@ -192,28 +225,35 @@ def _of_parts(function: Callable, x: Tensor, horizon: int) -> list:
 
 def _forecast(estimate: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Tensor:
     """(B, horizon): what ``estimate`` makes of windows of peak 1 in ``dtype``, held, in the unit of the lookback."""
-    ahead, unit = _at_peak_one(estimate, lookback, horizon, dtype)
-    return _in_unit(_held(_finite(ahead)), unit, lookback)
+    ahead, peak = _at_peak_one(estimate, lookback, horizon, dtype)
+    return _in_unit(_held(_finite(ahead, (len(lookback), horizon))), peak, lookback)
 
 
 def _predict(distribution: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Prediction:
     """The same of a distribution; one that is certain of the continuation keeps what rounding leaves of a peak."""
-    (mean, std, noise_std), unit = _at_peak_one(distribution, lookback, horizon, dtype)
-    spread = std.clamp_min(torch.finfo(dtype).eps)
-    mean, std, noise_std = (_in_unit(_finite(part), unit, lookback) for part in (_held(mean), spread, noise_std))
+    parts, peak = _at_peak_one(distribution, lookback, horizon, dtype)
+    count = len(lookback)
+    shapes = ((count, horizon), (count, horizon), (count, 1))
+    mean, std, noise_std = (_finite(part, shape) for part, shape in zip(parts, shapes, strict=True))
+    parts = (_held(mean), std.clamp_min(torch.finfo(dtype).eps), noise_std)
+    mean, std, noise_std = (_in_unit(part, peak, lookback) for part in parts)
     return Prediction(mean, std.clamp_min(torch.finfo(lookback.dtype).tiny), noise_std)
 
 
 def _at_peak_one(estimate: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> tuple:
-    """What ``estimate`` makes of windows of peak 1 in ``dtype``, and (B, 1) what 1 stands for."""
-    peak = lookback.double().abs().amax(dim=1, keepdim=True)
+    """What ``estimate`` makes of windows of peak 1 in ``dtype``, and (B, 1) their peaks, 0 where there is nothing."""
+    windows = lookback.detach().double()
+    peak = windows.abs().amax(dim=1, keepdim=True)
     unit = torch.where(peak > 0, peak, 1.0)
     with cpu_threads(1):  # small matrices, for which waking another thread costs more than it gains
-        return estimate((lookback.double() / unit).to(dtype), horizon, unit), unit
+        return estimate((windows / unit).to(dtype), horizon, unit), peak
 
 
-def _finite(estimate: Tensor) -> Tensor:
-    """What a method estimates, (B, …), if all of it is finite."""
+def _finite(estimate: Tensor, shape: tuple[int, int]) -> Tensor:
+    """What a method estimates, if it is a tensor of that shape and all of it is finite."""
+    if not isinstance(estimate, Tensor) or estimate.shape != shape or estimate.is_complex():
+        kind = f"{estimate.dtype} of shape {tuple(estimate.shape)}" if isinstance(estimate, Tensor) else shown(estimate)
+        raise ValueError(f"expected an estimate that is a real tensor of shape {shape}, got {kind}")
     if not torch.isfinite(estimate).all():
         rows = (~torch.isfinite(estimate)).any(dim=1).sum()
         raise ValueError(
@@ -224,8 +264,8 @@ def _finite(estimate: Tensor) -> Tensor:
 
 
 def _in_unit(estimate: Tensor, unit: Tensor, lookback: Tensor) -> Tensor:
-    """An estimate (B, …) at peak 1 in the unit (B, 1), the dtype and on the device of the lookback."""
-    scaled = (estimate * unit).to(lookback)
+    """An estimate (B, …) at peak 1 in the unit (B, 1), dtype and device of the lookback, without gradient."""
+    scaled = (estimate.detach() * unit).to(lookback)
     if not torch.isfinite(scaled).all():
         raise ValueError(
             f"the forecast goes beyond the range of {lookback.dtype}; give the lookback in a smaller unit or "
@@ -253,25 +293,41 @@ def cpu_threads(count: int):
         torch.set_num_threads(before)
 
 
-def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1) -> int:
+def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1, maximum: int | None = None) -> int:
     """The horizon as an int, if both are good.
 
     Raises:
-        ValueError: ``lookback`` is not a finite (B, N) float tensor with B >= 1 and N >= minimum, or ``horizon``
-            not a whole number of at least 1.
+        ValueError: as ``check_windows``, or ``horizon`` is not a whole number from 1 to ``FARTHEST``.
     """
-    if not isinstance(lookback, Tensor) or not lookback.is_floating_point():
-        kind = lookback.dtype if isinstance(lookback, Tensor) else type(lookback).__name__
-        raise ValueError(f"lookback must be a floating-point torch tensor of shape (B, N), got {kind}")
-    if lookback.ndim != 2 or len(lookback) == 0:
-        raise ValueError(f"lookback must have shape (B, N) with at least one window, got {tuple(lookback.shape)}")
-    if lookback.shape[1] < minimum:
-        raise ValueError(f"lookback must have at least {minimum} samples, got {lookback.shape[1]}")
-    horizon = check_whole("horizon", horizon)
-    if not torch.isfinite(lookback).all():
-        rows = (~torch.isfinite(lookback)).any(dim=1).nonzero().flatten().tolist()
-        raise ValueError(f"lookback must be finite, got NaN or infinity in {len(rows)} rows, first in row {rows[0]}")
-    return horizon
+    check_windows("lookback", lookback, minimum, maximum)
+    return check_horizon(horizon)
+
+
+def check_windows(name: str, windows: Tensor, minimum: int = 1, maximum: int | None = None) -> None:
+    """Raise ``ValueError`` unless ``windows`` is a finite (B, N) float tensor, B >= 1 and minimum <= N <= maximum."""
+    if not isinstance(windows, Tensor) or windows.dtype not in _DTYPES:
+        kind = windows.dtype if isinstance(windows, Tensor) else type(windows).__name__
+        raise ValueError(f"{name} must be a floating-point torch tensor of shape (B, N), got {kind}")
+    if windows.layout != torch.strided or windows.is_meta:
+        kind = "one on the meta device" if windows.is_meta else windows.layout
+        raise ValueError(f"{name} must be a dense tensor that has values, got {kind}")
+    if windows.ndim != 2 or len(windows) == 0:
+        raise ValueError(f"{name} must have shape (B, N) with at least one window, got {tuple(windows.shape)}")
+    if windows.shape[1] < minimum:
+        raise ValueError(f"{name} must have at least {minimum} samples, got {windows.shape[1]}")
+    if maximum is not None and windows.shape[1] > maximum:
+        raise ValueError(
+            f"{name} must have at most {maximum:,} samples, for the cost grows with the cube: got {windows.shape[1]}; "
+            "give the last ones, or every second"
+        )
+    if not torch.isfinite(windows).all():
+        rows = (~torch.isfinite(windows)).any(dim=1).nonzero().flatten().tolist()
+        raise ValueError(f"{name} must be finite, got NaN or infinity in {len(rows)} rows, first in row {rows[0]}")
+
+
+def check_horizon(horizon: int) -> int:
+    """The horizon as an int; ``ValueError`` unless it is a whole number from 1 to ``FARTHEST``."""
+    return check_whole("horizon", horizon, maximum=FARTHEST)
 
 
 def check_network_lookback(network: nn.Module, lookback: Tensor, horizon: int, minimum: int = 1) -> int:
@@ -289,37 +345,7 @@ def check_network_lookback(network: nn.Module, lookback: Tensor, horizon: int, m
     return horizon
 
 
-def check_whole(name: str, value, minimum: int = 1) -> int:
-    """``value`` as an int; ``ValueError`` unless it is a whole number, of any type, of at least ``minimum``."""
-    boolean = isinstance(value, bool) or "bool" in str(getattr(value, "dtype", ""))
-    try:
-        whole = minimum - 1 if boolean else operator.index(value)
-    except TypeError:
-        whole = minimum - 1
-    if whole < minimum:
-        raise ValueError(f"{name} must be a whole number of at least {minimum}, got {value!r}")
-    return whole
-
-
 def check_noise_std(noise_std: float | None) -> None:
     """Raise ``ValueError`` unless ``noise_std`` is None or a finite number of at least 0."""
     if noise_std is not None and not (is_number(noise_std) and noise_std >= 0):
-        raise ValueError(f"noise_std must be None or a number of at least 0, got {noise_std!r}")
-
-
-def check_weight(name: str, value: float) -> float:
-    """``value`` as a float; ``ValueError`` unless it is a finite number of at least 0."""
-    if not (is_number(value) and value >= 0):
-        raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
-    return float(value)
-
-
-def check_coverage(coverage: float) -> None:
-    """Raise ``ValueError`` unless ``coverage`` is a number between 0 and 1, both excluded."""
-    if not (is_number(coverage) and 0 < coverage < 1):
-        raise ValueError(f"coverage must be a number between 0 and 1, such as 0.9, got {coverage!r}")
-
-
-def is_number(value) -> bool:
-    """Whether ``value`` is a finite real number of any type, and not a bool."""
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+        raise ValueError(f"noise_std must be None or a number of at least 0, got {shown(noise_std)}")

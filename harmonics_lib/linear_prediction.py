@@ -11,10 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from harmonics_lib.arguments import check_choice, check_flag, check_weight, check_whole
 from harmonics_lib.classical import least_squares, noise_level
-from harmonics_lib.forecasting import LIMIT, Forecaster, check_whole, is_number, window_forecaster
+from harmonics_lib.forecasting import LIMIT, LONGEST, Forecaster, window_forecaster
 
 _PERHAPS_CLEAN = 0.02  # above this noise, in lookback peaks, a window is not free of it: the estimate errs up to 0.008
+_HIGHEST = 10_000  # order of a recurrence
+_MOST_ITERATIONS = 1000
 _MISS = 1e-3  # root mean square error, in lookback peaks, of a recurrence that has learned a window
 
 
@@ -37,9 +40,9 @@ def linear_prediction(order: int = 66, ridge: float | None = None, backward: boo
 
     Sources: Makhoul (1975) for least squares, Marple (1980) for forward and backward.
     """
-    order = check_whole("order", order)
-    if ridge is not None and not (is_number(ridge) and ridge >= 0):
-        raise ValueError(f"ridge must be None or a number of at least 0, got {ridge!r}")
+    order = check_whole("order", order, maximum=_HIGHEST)
+    ridge = None if ridge is None else check_weight("ridge", ridge)
+    backward = check_flag("backward", backward)
 
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
         equations, target = _prediction_equations(x, order, backward)
@@ -62,9 +65,9 @@ def tufts_kumaresan(order: int = 66, rank: int | None = None) -> Forecaster:
 
     Source: Tufts and Kumaresan (1982).
     """
-    order = check_whole("order", order)
+    order = check_whole("order", order, maximum=_HIGHEST)
     if rank is not None:
-        rank = check_whole("rank", rank)
+        rank = check_whole("rank", rank, maximum=_HIGHEST)
         if rank > order:
             raise ValueError(f"rank must be None or a whole number from 1 to the order {order}, got {rank}")
 
@@ -94,9 +97,8 @@ def autoregression(criterion: str = "aicc", most: int = 66) -> Forecaster:
 
     Sources: Burg (1968) for the weights; Brockwell and Davis (1991), section 9.3, for the choice.
     """
-    most = check_whole("most", most)
-    if criterion not in CRITERIA:
-        raise ValueError(f"criterion must be one of {', '.join(CRITERIA)}, got {criterion!r}")
+    most = check_whole("most", most, maximum=_HIGHEST)
+    check_choice("criterion", criterion, CRITERIA)
 
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
         return _run_on(x, _chosen_weights(x, CRITERIA[criterion], min(most, x.shape[1] - 3)), horizon)
@@ -127,13 +129,14 @@ def cadzow(rank: int | None = None, iterations: int = 5) -> Forecaster:
         iterations: number of times that both projections are made.
 
     Raises:
-        ValueError: settings out of range, or a lookback shorter than 12 or 2 ``rank`` samples.
+        ValueError: settings out of range, or a lookback shorter than 12 or 2 ``rank`` samples, or longer than 5,000:
+            the cost grows with the cube.
 
     Source: Cadzow (1988).
     """
-    iterations = check_whole("iterations", iterations)
+    iterations = check_whole("iterations", iterations, maximum=_MOST_ITERATIONS)
     if rank is not None:
-        rank = check_whole("rank", rank)
+        rank = check_whole("rank", rank, maximum=_HIGHEST)
 
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
         equations, _ = _prediction_equations(x, 2 * x.shape[1] // 3, backward=True)
@@ -143,7 +146,7 @@ def cadzow(rank: int | None = None, iterations: int = 5) -> Forecaster:
             x = _of_rank(x, ranks)
         return _recurrence(x, horizon, ranks)
 
-    return window_forecaster(estimate, minimum=max(12, 2 * (rank or 0)))
+    return window_forecaster(estimate, minimum=max(12, 2 * (rank or 0)), maximum=LONGEST)
 
 
 def _of_rank(x: Tensor, ranks: Tensor) -> Tensor:
@@ -216,7 +219,7 @@ def burg(order: int = 66) -> Forecaster:
 
     Source: Burg (1968).
     """
-    order = check_whole("order", order)
+    order = check_whole("order", order, maximum=_HIGHEST)
     return window_forecaster(
         lambda x, horizon, unit: _run_on(x, burg_weights(x, order), horizon), minimum=max(12, order + 1)
     )
@@ -314,12 +317,14 @@ def matrix_pencil(order: int | None = None, unit_circle: bool = False) -> Foreca
         unit_circle: project the poles to the unit circle, where undamped sinusoids have them.
 
     Raises:
-        ValueError: an order below 1, or a lookback shorter than 12 or, rounded up, 3 / 2 (``order`` + 1).
+        ValueError: settings out of range, or a lookback shorter than 12 or, rounded up, 3 / 2 (``order`` + 1), or
+            longer than 5,000: the cost grows with the cube.
 
     Sources: Hua and Sarkar (1990), Roy and Kailath (1989).
     """
     if order is not None:
-        order = check_whole("order", order)
+        order = check_whole("order", order, maximum=_HIGHEST)
+    unit_circle = check_flag("unit_circle", unit_circle)
 
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
         rows = x.unfold(1, 2 * x.shape[1] // 3, 1)
@@ -334,7 +339,7 @@ def matrix_pencil(order: int | None = None, unit_circle: bool = False) -> Foreca
                 ahead[same] = _continue_exponentials(x[same], _poles(vh[same, :rank], unit_circle), horizon)
         return ahead
 
-    return window_forecaster(estimate, minimum=max(12, math.ceil(1.5 * ((order or 0) + 1))))
+    return window_forecaster(estimate, minimum=max(12, math.ceil(1.5 * ((order or 0) + 1))), maximum=LONGEST)
 
 
 def _poles(basis: Tensor, unit_circle: bool) -> Tensor:

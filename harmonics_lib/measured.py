@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harmonics_lib.forecasting import Forecaster, check_whole
+from harmonics_lib.arguments import check_choice, check_function, check_whole
+from harmonics_lib.forecasting import Forecaster, check_windows
 from harmonics_lib.published import data_dir
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _WINDOWS = 50  # of each series, at most
+_LONGEST = 10_000  # samples: more than any series has
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def load_measured(name: str) -> pd.Series:
     """
     import pandas as pd
 
-    _check(name)
+    check_choice("name", name, MEASURED)
     table = pd.read_csv(data_dir() / f"{name}.csv")
     dated = table["time"].dtype == object or pd.api.types.is_string_dtype(table["time"])
     return table.assign(time=pd.to_datetime(table["time"]) if dated else table["time"]).set_index("time")["value"]
@@ -72,7 +74,8 @@ def measured_windows(name: str, lookback: int = 100, horizon: int = 24) -> tuple
 
     Source: Tashman (2000) for rolling origins.
     """
-    lookback, horizon = check_whole("lookback", lookback), check_whole("horizon", horizon)
+    lookback = check_whole("lookback", lookback, maximum=_LONGEST)
+    horizon = check_whole("horizon", horizon, maximum=_LONGEST)
     values = torch.from_numpy(load_measured(name).to_numpy(dtype=float, copy=True))
     first, last = max(lookback, MEASURED[name].long), len(values) - horizon
     if first > last:
@@ -85,13 +88,25 @@ def measured_windows(name: str, lookback: int = 100, horizon: int = 24) -> tuple
 
 
 def relative_errors(forecaster: Forecaster, past: Tensor, future: Tensor) -> Tensor:
-    """(B, H) squared errors, relative to the variance of each window: 1 for one who forecasts the window's mean,
-    where the series goes on as it was. The mean of each window is taken out before it is forecast."""
-    level = past.mean(dim=1, keepdim=True)
-    ahead = forecaster(past - level, future.shape[1]) + level
-    return (ahead - future).square() / past.var(dim=1, keepdim=True, correction=0)
+    """Squared errors, relative to the variance of each window, whose mean is taken out before it is forecast.
 
+    1 is what one makes who forecasts the window's mean, where a series goes on as it was.
 
-def _check(name: str) -> None:
-    if name not in MEASURED:
-        raise ValueError(f"name must be one of {', '.join(MEASURED)}, got {name!r}")
+    Args:
+        past: (B, N) windows; future: (B, H) how they went on.
+
+    Returns:
+        (B, H).
+
+    Raises:
+        ValueError: windows that are not (B, N) and (B, H), or not finite, or that do not vary.
+    """
+    check_function("forecaster", forecaster)
+    check_windows("past", past)
+    check_windows("future", future)
+    if len(past) != len(future):
+        raise ValueError(f"past and future must be of the same windows, got {len(past)} and {len(future)}")
+    level, variance = past.mean(dim=1, keepdim=True), past.var(dim=1, keepdim=True, correction=0)
+    if not (variance > 0).all():
+        raise ValueError(f"past must vary in every window, got {int((variance == 0).sum())} that do not")
+    return (forecaster(past - level, future.shape[1]) + level - future).square() / variance

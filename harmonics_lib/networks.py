@@ -11,9 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harmonics_lib.forecasting import check_network_lookback, check_weight, check_whole
+from harmonics_lib.arguments import check_choice, check_weight, check_whole, shown
+from harmonics_lib.forecasting import check_network_lookback
 from harmonics_lib.signals import SignalBatch
-from harmonics_lib.wiener import WienerNetwork
+from harmonics_lib.wiener import WIDEST, WienerNetwork
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
@@ -45,7 +46,7 @@ class SmallLSTM(nn.Module):
 
     def __init__(self, hidden: int = 100):
         super().__init__()
-        hidden = check_whole("hidden", hidden)
+        hidden = check_whole("hidden", hidden, maximum=WIDEST)
         self.settings = {"hidden": hidden}
         self.lstm = nn.LSTM(1, hidden, batch_first=True)
         self.head = nn.Linear(hidden, 1)
@@ -82,7 +83,7 @@ class SentinelLSTM(nn.Module):
 
     def __init__(self, hidden: int = 15):
         super().__init__()
-        hidden = check_whole("hidden", hidden)
+        hidden = check_whole("hidden", hidden, maximum=WIDEST)
         self.settings = {"hidden": hidden}
         self.lstm = nn.LSTM(1, hidden, batch_first=True)
         self.head = nn.Linear(hidden, 1)
@@ -233,19 +234,23 @@ class Seq2SeqGRU(_Seq2Seq):
         width: int | None = None,
     ):
         super().__init__()
-        encoder, lookback = check_whole("encoder", encoder, minimum=0), check_whole("lookback", lookback)
+        encoder = check_whole("encoder", encoder, minimum=0)
+        lookback = check_whole("lookback", lookback, maximum=WIDEST)
         if encoder > 10:
-            raise ValueError(f"encoder must be at most 10, the decoder has no room for more, got {encoder}")
+            raise ValueError(f"encoder must be at most 10, the decoder has no room for more, got {shown(encoder)}")
         step_weight = check_weight("step_weight", step_weight)
         self.settings = {"features": features, "encoder": encoder, "lookback": lookback, "step_weight": step_weight}
-        self.features, self.lookback, self.step_weight = _known(features), lookback, step_weight
+        self.lookback, self.step_weight = lookback, step_weight
+        self.features = check_choice("features", features, FEATURES)
         self.encoder = nn.GRU(1, encoder, batch_first=True) if encoder else None
         needed = encoder + _feature_count(features, lookback)
         self.width = max(10 + 2 * (lookback // 2 + 1), needed)
         if width is not None:  # no setting where it is not asked for: runs keep their names
-            self.width = self.settings["width"] = check_whole("width", width)
+            self.width = self.settings["width"] = check_whole("width", width, maximum=4 * WIDEST)
         if self.width < needed:
-            raise ValueError(f"width must be at least the {needed} numbers that the decoder is told, got {width}")
+            raise ValueError(
+                f"width must be at least the {needed} numbers that the decoder is told, got {shown(width)}"
+            )
         self.decoder = _Decoder(self.width, self.width // 2)
 
     def encode(self, lookback: Tensor) -> Tensor:
@@ -269,9 +274,11 @@ class CurriculumGRU(_Seq2Seq):
 
     def __init__(self, features: str = "real_imag", lookback: int = 100, step_weight: float = 0.0):
         super().__init__()
-        lookback, step_weight = check_whole("lookback", lookback), check_weight("step_weight", step_weight)
+        lookback = check_whole("lookback", lookback, maximum=WIDEST)
+        step_weight = check_weight("step_weight", step_weight)
         self.settings = {"features": features, "lookback": lookback, "step_weight": step_weight}
-        self.features, self.lookback, self.step_weight = _known(features), lookback, step_weight
+        self.lookback, self.step_weight = lookback, step_weight
+        self.features = check_choice("features", features, FEATURES)
         width = lookback + _feature_count(features, lookback)
         self.encoder = _mlp(width, 100, 202, 140)
         self.decoder = _Decoder(140, 70, 35)
@@ -279,12 +286,6 @@ class CurriculumGRU(_Seq2Seq):
     def encode(self, lookback: Tensor) -> Tensor:
         """First state of the decoder, (B, 140)."""
         return self.encoder(torch.cat([lookback, dft_features(lookback, self.features)], dim=1))
-
-
-def _known(features: str) -> str:
-    if features not in FEATURES:
-        raise ValueError(f"features must be one of {', '.join(FEATURES)}, got {features!r}")
-    return features
 
 
 def build(description: dict) -> nn.Module:

@@ -5,11 +5,13 @@ import math
 import torch
 from torch import Tensor
 
-from harmonics_lib.forecasting import Forecaster, check_whole, is_number, window_forecaster
+from harmonics_lib.arguments import check_range, check_whole
+from harmonics_lib.forecasting import Forecaster, window_forecaster
 
 _OVERSAMPLING = 8  # of the periodogram in which a new sinusoid is looked for
 _STEPS = 6  # of Gauss-Newton after each new sinusoid
 _PATIENCE = 2  # sinusoids in a row that may fail to pay before the search ends
+_MOST = 1000  # sinusoids that may be asked for
 _FLOOR = 1e-26  # mean square of what rounding leaves of a window of peak 1
 
 
@@ -30,9 +32,9 @@ def nonlinear_least_squares(most: int = 20, frequencies: tuple[float, float] = (
 
     Sources: Li and Stoica (1996), RELAX; Mamandipoor, Ramasamy and Madhow (2016), Newtonized matching pursuit.
     """
-    most = check_whole("most", most)
-    low, high = frequencies
-    if not (is_number(low) and is_number(high) and 0 < low <= high <= 0.5):
+    most = check_whole("most", most, maximum=_MOST)
+    low, high = frequencies = check_range("frequencies", frequencies)
+    if not 0 < low <= high <= 0.5:
         raise ValueError(f"frequencies must be a (low, high) pair with 0 < low <= high <= 0.5, got {frequencies!r}")
 
     def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,10 +24,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from harmonics_lib.arguments import check_kind, check_whole, shown
 from harmonics_lib.distributed import is_first_process
 from harmonics_lib.forecasting import Forecaster, network_forecaster
 from harmonics_lib.networks import build
-from harmonics_lib.runs import Run, read_config, read_history, read_weights, write_atomically
+from harmonics_lib.runs import Run, check_name, read_config, read_history, read_weights, write_atomically
 from harmonics_lib.training import train
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ NETWORKS = {
 
 _RUN_FILES = ("weights.safetensors", "history.csv", "config.json")
 _SUMS = "SHA256SUMS"  # of all published files that are loaded again
+_LOADED = ("metrics", "models", "runs")  # where these are that a notebook or a training makes
 
 
 def _shipped_results() -> Path:
@@ -120,6 +121,51 @@ def retrain_dir(purpose: str) -> Path:
     return build_dir() / "retrain" / purpose
 
 
+def publish(stage: Path) -> None:
+    """Put what a notebook or a training made, a folder like ``results_dir()``, in its place there.
+
+    It first moves to where it waits: from here on a kill loses nothing (see ``finish_publishing``).
+    """
+    waiting = build_dir() / "publishing" / stage.name
+    shutil.rmtree(waiting, ignore_errors=True)
+    waiting.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(stage, waiting)
+    _publish(waiting)
+
+
+def finish_publishing() -> None:
+    """Publish what a command that was killed had begun to publish; what a killed write left goes.
+
+    Of several processes of ``torchrun`` the first one does it.
+    """
+    if not is_first_process():
+        return
+    for unfinished in results_dir().glob("**/*.part"):
+        unfinished.unlink()
+    for waiting in sorted((build_dir() / "publishing").glob("*")):
+        _publish(waiting)
+
+
+def _publish(stage: Path) -> None:
+    """Put what was made in the place of the results before it, file by file: none is ever missing.
+
+    What was a folder keeps no file that the new one lacks; a run's configuration comes last.
+    """
+    published = []
+    for entry in sorted(stage.glob("*/*")):
+        target = results_dir() / entry.relative_to(stage)
+        files = sorted(entry.rglob("*"), key=lambda path: path.name == "config.json") if entry.is_dir() else [entry]
+        for file in files:
+            target_file = results_dir() / file.relative_to(stage)
+            target_file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(target_file, file.read_bytes())
+            published.append(target_file)
+        for old in set(target.rglob("*")) - set(published):
+            old.unlink()
+    record_checksums(path for path in published if path.relative_to(results_dir()).parts[0] in _LOADED)
+    shutil.rmtree(stage)
+
+
 def record_checksums(paths: Iterable[Path]) -> None:
     """Bring ``SHA256SUMS`` up to date for files of the published results; those that are gone leave it.
 
@@ -174,7 +220,7 @@ def load_metrics(notebook: str) -> dict:
 
 def _load_json(kind: str, name: str, roots: Iterable[Path]) -> dict:
     for root in roots:
-        path = root / kind / f"{_plain(name)}.json"
+        path = root / kind / f"{check_name(name)}.json"
         if not path.exists():
             known = ", ".join(sorted(other.stem for other in path.parent.glob("*.json"))) or "none"
             raise ValueError(f"no {kind} {name} are published; there are {known}")
@@ -182,13 +228,6 @@ def _load_json(kind: str, name: str, roots: Iterable[Path]) -> dict:
             return json.loads(_intact(root, path))
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is damaged: it is no JSON ({error})") from error
-
-
-def _plain(name: str) -> str:
-    """The name, if it is one and leads nowhere else."""
-    if not isinstance(name, str) or not re.fullmatch(r"\w+", name):
-        raise ValueError(f"expected a name of letters, digits and underscores, got {name!r}")
-    return name
 
 
 def published_metrics() -> list[str]:
@@ -303,7 +342,14 @@ def trained_networks(
     Returns:
         By the same names, the runs' networks with their trained weights, in double precision: what
         they say then depends on no processor.
+
+    Raises:
+        ValueError: what are no runs by name, a notebook's name that is none, or fewer than one process.
     """
+    for name, run in check_kind("runs", runs, Mapping, "a mapping from names to runs").items():
+        check_kind(f"runs[{check_name(name)!r}]", run, Run, "a Run")
+    check_name(notebook)
+    processes = check_whole("processes", processes, maximum=1024)
 
     def work(run: Run) -> Callable[[Path], object]:
         return lambda run_dir: train(run, run_dir, track=track, progress=progress())
@@ -355,9 +401,9 @@ def _published(name: str, fingerprint: str) -> Path | None:
     return _intact_run(results_dir(), folder) if same and not retraining() else None
 
 
-def _intact_run(root: Path, folder: Path) -> Path:
-    """The folder of a published run, if its files are those that were published."""
-    for file in filter(Path.exists, (folder / name for name in _RUN_FILES)):
+def _intact_run(root: Path, folder: Path, needed: Iterable[str] = _RUN_FILES) -> Path:
+    """The folder of a published run, if the files that are needed are those that were published."""
+    for file in filter(Path.exists, (folder / name for name in needed)):
         _intact(root, file)
     return folder
 
@@ -365,8 +411,8 @@ def _intact_run(root: Path, folder: Path) -> Path:
 def train_again(name: str, **options) -> None:
     """Train a published network as its ``config.json`` says, and put the result in its place.
 
-    A run that this had begun before it was killed goes on. Under ``torchrun`` all processes share
-    the work, and the first one publishes.
+    A run that this had begun before it was killed goes on; weights or a history that were damaged are made good.
+    Under ``torchrun`` all processes share the work, and the first one publishes.
 
     Args:
         options: passed to ``train``.
@@ -374,13 +420,13 @@ def train_again(name: str, **options) -> None:
     Raises:
         ValueError: no run of that name is published.
     """
-    run = Run.rebuild(read_config(_run_folder(name)))
+    run = Run.rebuild(read_config(_run_folder(name, needed=("config.json",))))
     run_dir = retrain_dir("train") / f"{name}-{run.fingerprint}"
     train(run, run_dir, **options)
     if is_first_process():
-        target = results_dir() / _place(name)
-        _copy_run(run_dir, target)
-        record_checksums(target / file for file in _RUN_FILES)
+        stage = staging_dir(f"train_{name}")
+        _copy_run(run_dir, stage / _place(name))
+        publish(stage)
         shutil.rmtree(run_dir)
 
 
@@ -410,9 +456,16 @@ def load_forecaster(name: str) -> Forecaster:
     return network_forecaster(network)
 
 
-def _run_folder(name: str) -> Path:
+def _run_folder(name: str, needed: Iterable[str] = _RUN_FILES) -> Path:
     """Where a published run lies: among these results, else among those that came with the code."""
-    for results in (results_dir(), _shipped_results()) if isinstance(name, str) and name.isidentifier() else ():
+    for results in (results_dir(), _shipped_results()) if _is_name(name) else ():
         if (results / _place(name) / "config.json").exists():
-            return _intact_run(results, results / _place(name))
-    raise ValueError(f"name must be a published network ({', '.join(NETWORKS)}), got {name!r}")
+            return _intact_run(results, results / _place(name), needed)
+    raise ValueError(f"name must be a published network ({', '.join(NETWORKS)}), got {shown(name)}")
+
+
+def _is_name(name) -> bool:
+    try:
+        return bool(check_name(name))
+    except ValueError:
+        return False

@@ -7,8 +7,9 @@ import io
 import json
 import math
 import os
+import re
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -16,9 +17,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from harmonics_lib.forecasting import check_whole
+from harmonics_lib.arguments import (
+    check_choice,
+    check_kind,
+    check_positive,
+    check_probability,
+    check_weight,
+    check_whole,
+    shown,
+)
 from harmonics_lib.networks import build
-from harmonics_lib.signals import HarmonicProcess, SignalBatch
+from harmonics_lib.signals import HarmonicProcess, SignalBatch, check_process
 
 PRECISIONS = ("float32", "bfloat16")
 DECAYS = ("cosine", "linear")
@@ -33,6 +42,9 @@ class Stage:
         steps: number of gradient steps.
         lookback, horizon: samples that are seen, and predicted.
         teacher_forcing: probability that a decoder reads the truth instead of its own prediction.
+
+    Raises:
+        ValueError: settings out of range or of the wrong type.
     """
 
     process: HarmonicProcess | tuple[HarmonicProcess, ...]
@@ -44,10 +56,12 @@ class Stage:
     def __post_init__(self):
         for name in ("steps", "lookback", "horizon"):
             object.__setattr__(self, name, check_whole(f"a stage's {name}", getattr(self, name)))
-        if not 0 <= self.teacher_forcing <= 1:
-            raise ValueError(f"teacher_forcing is a probability, got {self.teacher_forcing}")
-        if not self.processes:
+        forcing = check_probability("teacher_forcing", self.teacher_forcing)
+        object.__setattr__(self, "teacher_forcing", forcing)
+        if self.processes == ():
             raise ValueError("a stage needs at least one process, got none")
+        for process in self.processes:
+            check_process(process)
 
     @property
     def processes(self) -> tuple[HarmonicProcess, ...]:
@@ -83,6 +97,9 @@ class TrainingConfig:
         report_every: steps between two rows of the history; each row also writes a checkpoint.
         validation_size: signals of the fixed validation batch, drawn from the stage with the most
             components (the last of these).
+
+    Raises:
+        ValueError: settings out of range or of the wrong type.
     """
 
     seed: int = 0
@@ -99,23 +116,20 @@ class TrainingConfig:
     validation_size: int = 1000
 
     def __post_init__(self):
-        for name in ("batch_size", "report_every", "validation_size"):
-            object.__setattr__(self, name, check_whole(name, getattr(self, name)))
+        checks = {
+            check_whole: ("batch_size", "report_every", "validation_size"),
+            partial(check_whole, minimum=0): ("warmup_steps",),
+            partial(check_whole, minimum=None): ("seed",),
+            check_positive: ("learning_rate", "adam_epsilon", "clip_norm"),
+            check_weight: ("muon_rate",),
+            check_probability: ("final_rate",),
+            partial(check_choice, known=PRECISIONS): ("precision",),
+            partial(check_choice, known=DECAYS): ("decay",),
+        }
         # One spelling for numbers, so that equal configurations have equal fingerprints.
-        for name in ("learning_rate", "muon_rate", "adam_epsilon", "clip_norm", "final_rate"):
-            object.__setattr__(self, name, float(getattr(self, name)))
-        for name in ("learning_rate", "adam_epsilon", "clip_norm"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
-        if not 0 <= self.muon_rate < math.inf:
-            raise ValueError(f"muon_rate must be 0 or positive and finite, got {self.muon_rate}")
-        for name, known in (("precision", PRECISIONS), ("decay", DECAYS)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
-        if not 0 <= self.final_rate <= 1 or self.warmup_steps < 0:
-            raise ValueError(
-                f"expected final_rate in [0, 1] and warmup_steps >= 0, got {self.final_rate} and {self.warmup_steps}"
-            )
+        for check, names in checks.items():
+            for name in names:
+                object.__setattr__(self, name, check(name, getattr(self, name)))
 
     def rate(self, peak: float, step: int, total: int) -> float:
         """Learning rate of gradient step ``step`` (from 0) of ``total``, on a schedule with this peak."""
@@ -137,7 +151,7 @@ class Run:
         config: how to descend.
 
     Raises:
-        ValueError: no stage, or a stage that the network cannot be trained on.
+        ValueError: no network that can be trained, no stage, or a stage that the network cannot be trained on.
     """
 
     network: nn.Module
@@ -145,8 +159,14 @@ class Run:
     config: TrainingConfig
 
     def __post_init__(self):
+        if not (isinstance(self.network, nn.Module) and hasattr(self.network, "loss")):
+            raise ValueError(f"network must be a torch module with a method loss, got {shown(self.network)}")
+        check_kind("stages", self.stages, tuple, "a tuple of Stage")
         if not self.stages:
             raise ValueError("expected at least one stage, got none")
+        for stage in self.stages:
+            check_kind("each of stages", stage, Stage, "a Stage")
+        check_kind("config", self.config, TrainingConfig, "a TrainingConfig")
         fixed = getattr(self.network, "lookback", None)
         for stage in self.stages:
             if fixed not in (None, stage.lookback):
@@ -200,8 +220,22 @@ def fingerprint_of(description: dict) -> str:
 
 
 def seeded(name: str, run: Run, seeds: int) -> dict[str, Run]:
-    """A run from the seeds 0, 1, …: ``name``, ``name_seed1``, …, each with a network of its own."""
+    """A run from the seeds 0, 1, …: ``name``, ``name_seed1``, …, each with a network of its own.
+
+    Raises:
+        ValueError: a name that is no text, what is no run, or fewer than one seed.
+    """
+    check_name(name)
+    check_kind("run", run, Run, "a Run")
+    seeds = check_whole("seeds", seeds)
     return {f"{name}_seed{seed}" if seed else name: run.with_seed(seed) for seed in range(seeds)}
+
+
+def check_name(name) -> str:
+    """``name``, if it is one of a published file or run, and leads nowhere else."""
+    if not (isinstance(name, str) and re.fullmatch(r"\w{1,100}", name)):
+        raise ValueError(f"expected a name of letters, digits and underscores, got {shown(name)}")
+    return name
 
 
 class RunError(RuntimeError):

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harmonics_lib.arguments import shown
 from harmonics_lib.auto import auto_forecaster
 from harmonics_lib.conformal import conformal, least_count
-from harmonics_lib.forecasting import ProbabilisticForecaster, central_interval, check_coverage, check_whole
+from harmonics_lib.forecasting import ProbabilisticForecaster, central_interval, check_coverage, check_horizon
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,12 +48,22 @@ def forecast(series: pd.Series | np.ndarray | Sequence[float], horizon: int, cov
     """
     import pandas as pd
 
-    horizon = check_whole("horizon", horizon)
+    horizon = check_horizon(horizon)
     check_coverage(coverage)
     values, index = _read(series)
     ahead = _continue_index(index, horizon)
-    low, high = _interval(torch.from_numpy(values), horizon, coverage, auto_forecaster())
-    return pd.DataFrame({"mean": (low + high) / 2, "low": low, "high": high}, index=ahead)
+    unit = _unit(values)
+    low, high = _interval(torch.from_numpy(values / unit), horizon, coverage, auto_forecaster())
+    table = unit * pd.DataFrame({"mean": (low + high) / 2, "low": low, "high": high}, index=ahead)
+    if not np.isfinite(table).all(axis=None):
+        raise ValueError(f"series must be in a unit in which its forecast is a number, got up to {np.max(values):g}")
+    return table
+
+
+def _unit(values: np.ndarray) -> float:
+    """1, or a power of two near the peak of (N,) numbers whose squares would leave the range of numbers."""
+    peak = np.abs(values).max()
+    return 1.0 if 1e-100 < peak < 1e100 else 2.0 ** min(math.frexp(peak)[1], 1023)
 
 
 def _interval(
@@ -84,13 +95,24 @@ def _rolling_origins(past: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
     return windows[chosen, :length], windows[chosen, length:]
 
 
+def _one_dimension(series) -> np.ndarray | Sequence:
+    """A series that is no pandas one, if it has one dimension."""
+    try:
+        if isinstance(series, Tensor):
+            series = (series.double() if series.is_floating_point() else series).numpy(force=True)
+        shape = np.shape(series)
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of several lengths, a tensor without values
+        raise ValueError(f"series must have one dimension and values, got {shown(series)}") from error
+    if len(shape) != 1:
+        raise ValueError(f"series must have one dimension, got {type(series).__name__} of shape {shape}")
+    return series
+
+
 def _read(series) -> tuple[np.ndarray, pd.Index]:
     """(N,) samples in double precision and their index; anything but a Series is numbered from 0."""
     import pandas as pd
 
-    if np.ndim(series) != 1:
-        raise ValueError(f"series must have one dimension, got {type(series).__name__} of shape {np.shape(series)}")
-    series = series if isinstance(series, pd.Series) else pd.Series(series)
+    series = series if isinstance(series, pd.Series) else pd.Series(_one_dimension(series))
     if not pd.api.types.is_any_real_numeric_dtype(series):
         raise ValueError(f"series must hold real numbers, got values of dtype {series.dtype}")
     values = series.to_numpy(dtype=float, na_value=math.nan, copy=True)
@@ -116,14 +138,29 @@ def _continue_index(index: pd.Index, horizon: int) -> pd.Index:
     elif isinstance(index, (pd.DatetimeIndex, pd.TimedeltaIndex)):
         following = _continue_time(index, horizon)
     elif pd.api.types.is_any_real_numeric_dtype(index):
-        steps = np.diff(index.to_numpy())
-        even = steps[0] != 0 and np.allclose(steps, steps[0], rtol=1e-6, atol=0)
-        following = pd.Index(index[-1] + steps[0] * np.arange(1, horizon + 1)) if even else None
+        following = _continue_numbers(index.to_numpy(), horizon)
     else:
         following = pd.RangeIndex(len(index), len(index) + horizon)
     if following is None:
-        raise ValueError("series must have an index of equal steps, without gaps: resample it, or drop the index")
+        raise ValueError(
+            "series must have an index of equal steps, without gaps, that can go on (resample it, or drop the index), "
+            f"got one of {index.dtype} from {index[0]} to {index[-1]}"
+        )
     return following.rename(index.name)
+
+
+def _continue_numbers(labels: np.ndarray, horizon: int) -> pd.Index | None:
+    """The next numbers, or None where their steps are not equal or they would leave the range of their type."""
+    import pandas as pd
+
+    if labels.dtype.kind == "u":  # of which a falling step is none
+        labels = labels.astype(float if labels.max() > np.iinfo(np.int64).max else np.int64)
+    steps = np.diff(labels)
+    if steps[0] == 0 or not np.allclose(steps, steps[0], rtol=1e-6, atol=0):
+        return None
+    run = labels[-1] + steps[0] * np.arange(horizon + 1)
+    goes_on = run[1:] > run[:-1] if steps[0] > 0 else run[1:] < run[:-1]  # whole numbers turn round at their end
+    return pd.Index(run[1:]) if goes_on.all() and np.isfinite(run).all() else None
 
 
 def _continue_time(index: pd.DatetimeIndex | pd.TimedeltaIndex, horizon: int) -> pd.Index | None:
@@ -137,4 +174,7 @@ def _continue_time(index: pd.DatetimeIndex | pd.TimedeltaIndex, horizon: int) ->
     if frequency is None:
         return None
     run = pd.date_range if isinstance(index, pd.DatetimeIndex) else pd.timedelta_range
-    return run(index[-1], periods=horizon + 1, freq=frequency)[1:].as_unit(index.unit)
+    try:
+        return run(index[-1], periods=horizon + 1, freq=frequency)[1:].as_unit(index.unit)
+    except (OverflowError, ValueError):  # beyond the times that there are
+        return None

@@ -10,9 +10,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
+
+from harmonics_lib.arguments import (
+    check_choice,
+    check_device,
+    check_flag,
+    check_kind,
+    check_positive,
+    check_range,
+    check_whole,
+    shown,
+)
+
+_MOST_COMPONENTS, _LONGEST_PERIOD, _LONGEST_WHOLE_PERIOD = 10_000, 1e9, 100_000
+_LOUDEST = 1e6  # standard deviation of noise, in peaks
+_MOST_NUMBERS = 10**9  # in one table: 8 GB
+_FINEST = 1e-8  # cells of a prior, in cycles per sample
 
 
 def random_stream(seed: int, purpose: str, device: str | torch.device = "cpu") -> torch.Generator:
@@ -20,7 +37,12 @@ def random_stream(seed: int, purpose: str, device: str | torch.device = "cpu") -
 
     The same ``seed`` and ``purpose`` give the same stream; streams of two purposes, or of two
     seeds, are unrelated, because the generator is seeded by a hash of both.
+
+    Raises:
+        ValueError: a seed that is no whole number, a purpose that is no text, a device that is not there.
     """
+    seed, device = check_whole("seed", seed, minimum=None), check_device(device)
+    check_kind("purpose", purpose, str, "a text")
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
@@ -38,6 +60,9 @@ class SignalBatch:
         noise_std: (B,) standard deviation of the noise, in units of the clean lookback peak.
         peak: (B,) peak of the lookback window before scaling; ``amplitudes * peak`` sum to one.
         lookback: number of samples that a forecaster may see.
+
+    Raises:
+        ValueError: tensors of other shapes, or a lookback longer than the signals.
     """
 
     observed: Tensor
@@ -48,6 +73,20 @@ class SignalBatch:
     noise_std: Tensor
     peak: Tensor
     lookback: int
+
+    def __post_init__(self):
+        for name, ndim in (("observed", 2), ("amplitudes", 2), ("noise_std", 1)):
+            tensor = getattr(self, name)
+            if not isinstance(tensor, Tensor) or tensor.ndim != ndim:
+                raise ValueError(f"{name} must be a torch tensor of {ndim} dimension(s), got {shown(tensor)}")
+        (count, length), slots = self.observed.shape, self.amplitudes.shape[1]
+        shapes = {name: (count, length) for name in ("observed", "clean")}
+        shapes |= {name: (count, slots) for name in ("amplitudes", "periods", "phases")}
+        for name, shape in (shapes | {"noise_std": (count,), "peak": (count,)}).items():
+            tensor = getattr(self, name)
+            if not isinstance(tensor, Tensor) or tensor.shape != shape:
+                raise ValueError(f"{name} must be a torch tensor of shape {shape} as others are, got {shown(tensor)}")
+        check_whole("lookback", self.lookback, maximum=length)
 
     def __len__(self) -> int:
         return self.observed.shape[0]
@@ -64,7 +103,16 @@ class SignalBatch:
 
     @classmethod
     def joined(cls, batches: Sequence["SignalBatch"]) -> "SignalBatch":
-        """One batch of the signals of several, which have the same lookback and length."""
+        """One batch of the signals of several, which have the same lookback and length.
+
+        Raises:
+            ValueError: no batches, or batches of other lookbacks or lengths.
+        """
+        batches = batches if isinstance(batches, (list, tuple)) else [batches]
+        if not batches or not all(isinstance(batch, cls) for batch in batches):
+            raise ValueError(f"batches must be a list of at least one SignalBatch, got {shown(batches)}")
+        if len(sizes := {(batch.observed.shape[1], batch.lookback) for batch in batches}) > 1:
+            raise ValueError(f"batches must have one length and lookback, got {sorted(sizes)}")
         if len(batches) == 1:
             return batches[0]
         slots = max(batch.amplitudes.shape[1] for batch in batches)
@@ -77,7 +125,18 @@ class SignalBatch:
         return replace(batches[0], **tensors)
 
     def __getitem__(self, rows) -> "SignalBatch":
-        """The signals that ``rows`` (a slice, index tensor or mask) selects, as a batch."""
+        """The signals that ``rows`` (a slice, index tensor or mask) selects, as a batch.
+
+        Raises:
+            ValueError: rows of another kind, or beyond the batch.
+        """
+        check_kind("rows", rows, (slice, Tensor, np.ndarray), "a slice, an index tensor or a mask")
+        try:
+            chosen = torch.arange(len(self), device=self.observed.device)[rows]
+        except (IndexError, TypeError, ValueError) as error:
+            raise ValueError(f"rows must select among {len(self)} signals, got {shown(rows)}") from error
+        if chosen.ndim != 1:
+            raise ValueError(f"rows must be of one dimension, got {shown(rows)}")
         tensors = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "lookback"}
         return replace(self, **tensors)
 
@@ -110,23 +169,32 @@ class HarmonicProcess:
     uniform: str = "period"
 
     def __post_init__(self):
-        for name, kind in (("components", int), ("periods", float), ("noise_std", float)):
-            object.__setattr__(self, name, _as_range(name, getattr(self, name), kind))
+        for name in ("components", "periods", "noise_std"):
+            object.__setattr__(self, name, check_range(name, getattr(self, name), whole=name == "components"))
+        object.__setattr__(self, "integer_periods", check_flag("integer_periods", self.integer_periods))
         # One spelling for whole-number periods, so that equal processes have equal fingerprints.
         object.__setattr__(self, "periods", tuple(int(p) if p == int(p) else p for p in self.periods))
-        if self.components[0] < 1:
-            raise ValueError(f"components must be at least 1, got {self.components}")
-        if self.periods[0] < 2:
-            raise ValueError(f"periods must be at least 2 samples (the Nyquist limit), got {self.periods}")
+        check_choice("uniform", self.uniform, ("period", "frequency"))
+        if self.uniform == "frequency" and self.integer_periods:
+            raise ValueError("uniform frequencies have no integer periods: expected integer_periods=False, got True")
+        self._check_ends()
+
+    def _check_ends(self) -> None:
+        longest = _LONGEST_WHOLE_PERIOD if self.integer_periods else _LONGEST_PERIOD
         if self.integer_periods and any(p != int(p) for p in self.periods):
             raise ValueError(f"integer periods need whole-number bounds, got {self.periods}")
-        if self.uniform not in ("period", "frequency"):
-            raise ValueError(f"uniform must be 'period' or 'frequency', got {self.uniform!r}")
-        if self.uniform == "frequency" and self.integer_periods:
-            raise ValueError("uniform frequencies have no integer periods: expected integer_periods=False")
+        if not 1 <= self.components[0] <= self.components[1] <= _MOST_COMPONENTS:
+            raise ValueError(f"components must be from 1 to {_MOST_COMPONENTS:,}, got {shown(self.components)}")
+        if not 2 <= self.periods[0] <= self.periods[1] <= longest:
+            raise ValueError(
+                f"periods must be from 2 samples (the Nyquist limit) to {longest:,.0f}, got {shown(self.periods)}"
+            )
         low, high = self.noise_std
-        if low < 0 or (low == 0 < high):
-            raise ValueError(f"noise_std must be 0 or positive, a range must start above 0, got {self.noise_std}")
+        if low < 0 or (low == 0 < high) or high > _LOUDEST:
+            raise ValueError(
+                f"noise_std must be 0 or positive and at most {_LOUDEST:,.0f}, a range must start above 0, "
+                f"got {self.noise_std}"
+            )
 
     def sample(
         self,
@@ -140,13 +208,13 @@ class HarmonicProcess:
         """Draw ``batch_size`` signals of ``length`` samples on the generator's device.
 
         Raises:
-            ValueError: sizes below 1, or a lookback longer than the signal.
+            ValueError: sizes below 1 or beyond memory, a lookback longer than the signal, another dtype than
+                ``torch.float32`` or ``torch.float64``, or a generator that is none of PyTorch's.
         """
-        if batch_size < 1 or not 1 <= lookback <= length:
-            raise ValueError(
-                f"expected batch_size >= 1 and 1 <= lookback <= length, "
-                f"got batch_size={batch_size}, lookback={lookback}, length={length}"
-            )
+        batch_size, length, lookback = self._check_sizes(batch_size, length, lookback)
+        check_kind("generator", generator, torch.Generator, "a torch.Generator, such as random_stream(0, 'data')")
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"dtype must be torch.float32 or torch.float64, got {shown(dtype)}")
         amplitudes, periods, phases = self._draw_components(batch_size, generator, dtype)
         if self.integer_periods:
             clean = _synthesise_integer(amplitudes, periods, phases, length, int(self.periods[1]))
@@ -161,13 +229,33 @@ class HarmonicProcess:
             observed = clean + noise_std[:, None] * noise
         return SignalBatch(observed, clean, amplitudes / peak[:, None], periods, phases, noise_std, peak, lookback)
 
+    def _check_sizes(self, batch_size: int, length: int, lookback: int) -> tuple[int, int, int]:
+        """Batch size, length and lookback as ints, if a table of each size that ``sample`` needs can be had."""
+        batch_size, length = check_whole("batch_size", batch_size), check_whole("length", length)
+        lookback = check_whole("lookback", lookback)
+        if lookback > length:
+            raise ValueError(f"expected lookback <= length, got lookback={shown(lookback)}, length={shown(length)}")
+        rows = max(batch_size, 2 * self.periods[1] if self.integer_periods else 0)
+        if rows * max(length, self.components[1]) > _MOST_NUMBERS:
+            raise ValueError(
+                f"batch_size and length must need at most {_MOST_NUMBERS:,} numbers at once, got "
+                f"batch_size={shown(batch_size)}, length={shown(length)} with {self}"
+            )
+        return batch_size, length, lookback
+
     def prior(self, spacing: float) -> tuple[Tensor, Tensor]:
         """Frequencies that a component may have, and their probabilities: (P,) each, in double precision.
 
         Whole-number periods are listed. Continuous ones are gathered in cells of equal width in
         frequency, at most ``spacing`` (cycles per sample) wide, each standing at its middle with the
         mass that the process gives it.
+
+        Raises:
+            ValueError: a spacing that is not above 0, or below 1e-8.
         """
+        spacing = check_positive("spacing", spacing)
+        if spacing < _FINEST:
+            raise ValueError(f"spacing must be at least {_FINEST:g} cycles per sample, got {spacing:g}")
         low, high = self.periods
         if self.integer_periods or low == high:
             periods = torch.arange(low, high + 1, dtype=torch.float64)
@@ -202,13 +290,9 @@ class HarmonicProcess:
         return low * (high / low) ** uniform
 
 
-def _as_range(name: str, value, kind: type) -> tuple:
-    pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
-    numbers = all(type(v) in (int, kind) and math.isfinite(v) for v in pair)
-    if len(pair) != 2 or not numbers or pair[0] > pair[1]:
-        what = "whole numbers" if kind is int else "numbers"
-        raise ValueError(f"{name} must be one or a (low, high) pair of {what} with low <= high, got {value!r}")
-    return tuple(kind(v) for v in pair)
+def check_process(process) -> HarmonicProcess:
+    """``process``, if it is one; else ``ValueError``."""
+    return check_kind("process", process, HarmonicProcess, "a HarmonicProcess")
 
 
 def _synthesise_integer(amplitudes: Tensor, periods: Tensor, phases: Tensor, length: int, longest: int) -> Tensor:

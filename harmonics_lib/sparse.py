@@ -7,15 +7,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from harmonics_lib.arguments import check_choice, check_whole
 from harmonics_lib.classical import noise_level
-from harmonics_lib.forecasting import Forecaster, check_noise_std, check_whole, window_forecaster
+from harmonics_lib.forecasting import Forecaster, check_noise_std, window_forecaster
 from harmonics_lib.linear_prediction import continue_clean
 from harmonics_lib.nonlinear import fit_sinusoids
-from harmonics_lib.signals import HarmonicProcess
+from harmonics_lib.signals import HarmonicProcess, check_process
 from harmonics_lib.toeplitz import diagonal_sums, solve_by_halves, toeplitz
 
 _LEAST_NOISE = 1e-10  # variance, relative to the window's power: below, the window's covariance is singular
 _LONGEST = 2000  # samples of a window that are read
+_LOUDEST = 1e100  # standard deviation of noise, in peaks: beyond, its square is no number
 _CHUNK = 64  # windows at once: 7 MB of waves for N = 100
 _SLACK = 1.3  # of the slab's variance, see ``_Belief.slab``
 _KEPT = 64  # frequencies that may leave the grid
@@ -63,13 +65,16 @@ def sparse_bayesian(
     Sources: Minka (2001) for expectation propagation, Hernandez-Lobato et al. (2013) for spikes and
     slabs in groups, Yang et al. (2013) for frequencies off the grid.
     """
+    check_process(process)
     check_noise_std(noise_std)
-    iterations = check_whole("iterations", iterations)
-    if trend not in _TRENDS:
-        raise ValueError(f"trend must be None, 'level' or 'line', got {trend!r}")
+    iterations = check_whole("iterations", iterations, maximum=1000)
+    if trend is not None:
+        check_choice("trend", trend, ("level", "line"))
 
     def distribution(x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         noise = torch.full_like(unit, math.nan if noise_std is None else noise_std) / unit
+        if (noise > _LOUDEST).any():
+            raise ValueError(f"noise_std must be at most {_LOUDEST:g} peaks of the window, got {noise_std:g}")
         return infer(x, horizon, process, noise, iterations, trend)[:3]
 
     minimum = 12 + _TRENDS[trend]

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from harmonics_lib.arguments import check_choice
+
 #: The usual tapers, by their name in ``scipy.signal.windows`` (Harris 1978; flattop: ISO 18431-2).
 TAPERS = ("boxcar", "bartlett", "hann", "hamming", "blackman", "blackmanharris", "flattop")
 
@@ -72,8 +74,7 @@ def taper(name: str, length: int) -> Tensor:
     Raises:
         ValueError: a name that is not in ``TAPERS``.
     """
-    if name not in TAPERS:
-        raise ValueError(f"taper must be one of {', '.join(TAPERS)}, got {name!r}")
+    check_choice("taper", name, TAPERS)
     from scipy.signal.windows import get_window  # here: importing scipy.signal takes longer than all the rest
 
     return torch.from_numpy(get_window(name, length, fftbins=True))

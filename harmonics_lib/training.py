@@ -15,6 +15,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from harmonics_lib.arguments import check_device, check_kind, check_whole, shown
 from harmonics_lib.distributed import Ranks, join_ranks
 from harmonics_lib.forecasting import cpu_threads
 from harmonics_lib.networks import initialise
@@ -54,11 +55,17 @@ def train(
         ``run_dir``.
 
     Raises:
-        ValueError: a batch that the processes cannot share, or a precision that the device does not have.
+        ValueError: what is no run, directory, or device of this machine; a batch that the processes cannot share, or
+            a precision that the device does not have.
         RunError: ``run_dir`` holds another run or a broken checkpoint.
         TrainingDiverged: the loss is not finite; the last good checkpoint is kept.
     """
-    ranks, device = join_ranks(torch.device(device))
+    check_kind("run", run, Run, "a Run")
+    check_kind("progress", progress, (bool, Path), "True, False or a Path")
+    threads = check_whole("threads", threads, maximum=1024)
+    if not isinstance(run_dir, (str, Path)) or not str(run_dir) or Path(run_dir).is_file():
+        raise ValueError(f"run_dir must be the path of a directory, got {shown(run_dir)}")
+    ranks, device = join_ranks(check_device(device))
     _check(run, ranks, device)
     with cpu_threads(threads):
         _Trainer(run, Path(run_dir), device, ranks).train(track, progress if ranks.first else False)

@@ -8,12 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harmonics_lib.forecasting import check_network_lookback, check_whole, is_number
+from harmonics_lib.arguments import check_positive, check_whole
+from harmonics_lib.forecasting import check_network_lookback
 from harmonics_lib.signals import SignalBatch
 from harmonics_lib.toeplitz import diagonal_sums, solve_toeplitz
 
 _NOISE_RATIOS = (0.01, 0.1, 0.5)  # noise to signal, at which a window is whitened to begin with
 _HORIZON = 50  # steps for which the network has learned its own error
+_FINEST = 1e-4  # spacing of frequencies, in cycles per sample
+#: Units of a layer, and samples of a lookback, at most.
+WIDEST = 10_000
 _LEAST_NOISE = 1e-5  # variance, relative to the window's power: below, digits of the solution would be few
 _OUTLIER = 100  # errors of so many times what is expected count by their logarithm
 
@@ -52,10 +56,11 @@ class WienerNetwork(nn.Module):
 
     def __init__(self, hidden: int = 256, refinements: int = 2, spacing: float = 1 / 250, lookback: int = 100):
         super().__init__()
-        hidden, refinements = check_whole("hidden", hidden), check_whole("refinements", refinements, minimum=0)
-        lookback = check_whole("lookback", lookback)
-        if not (is_number(spacing) and 0 < spacing <= 0.5):
-            raise ValueError(f"spacing must be a number above 0 and at most 0.5 cycles per sample, got {spacing!r}")
+        hidden = check_whole("hidden", hidden, maximum=WIDEST)
+        refinements = check_whole("refinements", refinements, minimum=0, maximum=100)
+        lookback, spacing = check_whole("lookback", lookback, maximum=WIDEST), check_positive("spacing", spacing)
+        if not _FINEST <= spacing <= 0.5:
+            raise ValueError(f"spacing must be from {_FINEST:g} to 0.5 cycles per sample, got {spacing:g}")
         self.settings = {"hidden": hidden, "refinements": refinements, "spacing": spacing, "lookback": lookback}
         self.lookback, self.spacing = lookback, spacing
         count = len(_dictionary(spacing))

@@ -291,7 +291,7 @@ def test_the_oracle_serves_its_own_batch_only():
     [
         (lambda: linear_prediction(0), "order must be a whole number"),
         (lambda: linear_prediction(2.5), "order must be a whole number"),
-        (lambda: linear_prediction(ridge=-1), "ridge must be None or a number of at least 0"),
+        (lambda: linear_prediction(ridge=-1), "ridge must be a finite number of at least 0"),
         (lambda: tufts_kumaresan(rank=0), "rank must be a whole number of at least 1"),
         (lambda: tufts_kumaresan(rank=67), "rank must be None or a whole number from 1 to the order 66"),
         (lambda: burg(0), "order must be a whole number"),

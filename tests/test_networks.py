@@ -177,7 +177,7 @@ def test_an_encoder_for_which_the_decoder_has_no_room_is_refused():
         (lambda: Seq2SeqGRU(step_weight=float("nan")), "step_weight must be a finite number of at least 0, got nan"),
         (lambda: CurriculumGRU(lookback=0), "lookback must be a whole number of at least 1, got 0"),
         (lambda: SmallLSTM(0), "hidden must be a whole number of at least 1, got 0"),
-        (lambda: WienerNetwork(spacing=0), "spacing must be a number above 0"),
+        (lambda: WienerNetwork(spacing=0), "spacing must be a finite number above 0"),
     ],
 )
 def test_impossible_settings_are_refused(make, said):

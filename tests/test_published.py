@@ -160,6 +160,40 @@ def test_training_a_published_network_again_replaces_it(build):
         train_again("huge")
 
 
+def test_a_training_that_is_killed_while_it_publishes_is_published_by_the_next_command(build, monkeypatch):
+    first = SmallLSTM(4)
+    trained(first)
+    publish(build)
+    folder = results_dir() / "runs" / "tiny"
+    zeroed(folder)
+    record_checksums(folder.iterdir())
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(published, "record_checksums", killed)
+        train_again("tiny")
+    with pytest.raises(ValueError, match=r"weights.safetensors is damaged"):
+        load_forecaster("tiny")
+    published.finish_publishing()
+    assert load_forecaster("tiny") and torch.equal(read_weights(folder)["head.weight"], first.head.weight)
+    assert not any((build_dir() / "publishing").iterdir())
+
+
+def killed(paths):
+    raise KeyboardInterrupt
+
+
+def test_training_again_makes_damaged_weights_good(build):
+    trained(SmallLSTM(4))
+    publish(build)
+    folder = results_dir() / "runs" / "tiny"
+    record_checksums(folder.iterdir())
+    damaged(folder / "weights.safetensors")
+    train_again("tiny")
+    assert load_forecaster("tiny")
+    damaged(folder / "config.json")  # which says what to train
+    with pytest.raises(ValueError, match=r"config.json is damaged"):
+        train_again("tiny")
+
+
 def test_published_networks_are_forecasters_by_name(build):
     lookback = torch.randn(2, 30, generator=torch.Generator().manual_seed(0))
     for name, folder in (("small_lstm", "models"), ("tiny", "runs")):  # offered to all, kept for a comparison

@@ -13,6 +13,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from harmonics_lib import load_metrics
+from harmonics_lib import published as publishing
 from harmonics_lib.report import runner
 from harmonics_lib.report.prose import ReportError, fill_numbers, notebook_paths
 from harmonics_lib.report.runner import run_notebook
@@ -131,7 +132,7 @@ def staged(place, text):
 @pytest.mark.parametrize("cut", range(1, 5))
 def test_a_publication_cut_short_loses_nothing(place, monkeypatch, cut):
     """At whichever of its writes: each result is still the old one or the new one, and the next run ends it."""
-    runner._publish(staged(place, "old"))
+    publishing._publish(staged(place, "old"))
     moves = []
 
     def until_cut(move):
@@ -146,10 +147,10 @@ def test_a_publication_cut_short_loses_nothing(place, monkeypatch, cut):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         for name in ("replace", "rename"):
             patch.setattr(os, name, until_cut(getattr(os, name)))
-        runner._publish(staged(place, "new"))
+        publishing._publish(staged(place, "new"))
     assert {(place / "results" / name).read_text() for name in PUBLISHED} <= {"old", "new"}
     (place / "stage/figures/90_test/line.svg").rename(place / "stage/figures/90_test/other.svg")
-    runner._publish(staged(place, "new"))
+    publishing._publish(staged(place, "new"))
     stands = contents(place / "results")
     assert b"metrics/90_test.json" in stands.pop("SHA256SUMS")
     assert stands == {name: b"new" for name in [*PUBLISHED, "figures/90_test/other.svg"]}
@@ -157,11 +158,12 @@ def test_a_publication_cut_short_loses_nothing(place, monkeypatch, cut):
 
 def test_what_a_killed_report_had_begun_to_publish_is_published_by_the_next_command(place, monkeypatch):
     """Else a file and its checksum would disagree, and be taken for damaged."""
-    runner._publish(staged(place, "old"))
-    waiting = runner._complete(staged(place, "new"))
+    publishing.publish(staged(place, "old"))
+    waiting = place / "build" / "publishing" / "stage"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(runner, "record_checksums", lambda paths: os.kill(os.getpid(), signal.SIGINT))
-        runner._publish(waiting)
+        patch.setattr(publishing, "record_checksums", lambda paths: os.kill(os.getpid(), signal.SIGINT))
+        publishing.publish(staged(place, "new"))
+    assert waiting.exists()
     with pytest.raises(ValueError, match="is damaged"):
         load_metrics("90_test")
     subprocess.run([sys.executable, "-m", "harmonics_lib.report", "run", "--notebooks", "98"], env=os.environ)

@@ -9,9 +9,16 @@ import time
 import click
 import torch
 
-from harmonics_lib.published import build_dir, checkout, record_checksums, results_dir, train_again
+from harmonics_lib.published import (
+    build_dir,
+    checkout,
+    finish_publishing,
+    record_checksums,
+    results_dir,
+    train_again,
+)
 from harmonics_lib.report.prose import OVERVIEW, ReportError, notebook_paths, render_badges, render_prose
-from harmonics_lib.report.runner import FOREIGN_ENVIRONMENT, KERNEL_ENVIRONMENT, finish_publishing, run_notebook
+from harmonics_lib.report.runner import FOREIGN_ENVIRONMENT, KERNEL_ENVIRONMENT, run_notebook
 from harmonics_lib.runs import RunError
 from harmonics_lib.training import TrainingDiverged
 

@@ -18,15 +18,13 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from harmonics_lib.published import build_dir, record_checksums, results_dir, retrain_dir, staging_dir
+from harmonics_lib.published import build_dir, publish, retrain_dir, staging_dir
 from harmonics_lib.report.prose import ReportError
-from harmonics_lib.runs import write_atomically
 
 #: Set for every kernel: no chatter, no sliders. (How threads wait and memory is kept, the Makefile says.)
 KERNEL_ENVIRONMENT = {"WANDB_SILENT": "true", "HARMONICS_STILLS": "1"}
 FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
 WATCH_EVERY = 30  # seconds between two lines about a running cell, where there is no terminal to redraw
-_LOADED = ("metrics", "models", "runs")  # published files that are loaded again, so that they have checksums
 
 
 @dataclass
@@ -212,7 +210,7 @@ def run_notebook(source: Path, profile: str) -> Progress:
         reason = str(error) or f"{source.stem}: interrupted"
         raise ReportError(f"{reason}{_keep_failed(target)}") from error
     nbformat.write(clean_notebook(target, source), target)
-    _publish(_complete(stage))
+    publish(stage)
     shutil.rmtree(retrain_dir(source.stem), ignore_errors=True)
     return progress
 
@@ -224,40 +222,3 @@ def _keep_failed(notebook: Path) -> str:
     kept.parent.mkdir(parents=True, exist_ok=True)
     os.replace(notebook, kept)
     return f" (the notebook with its traceback: {os.path.relpath(kept)})"
-
-
-def _complete(stage: Path) -> Path:
-    """Move what a notebook made to where it waits to be published: from here on a kill loses nothing."""
-    waiting = build_dir() / "publishing" / stage.name
-    shutil.rmtree(waiting, ignore_errors=True)
-    waiting.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(stage, waiting)
-    return waiting
-
-
-def finish_publishing() -> None:
-    """Publish what a report that was killed had begun to publish; what a killed write left goes."""
-    for unfinished in results_dir().glob("**/*.part"):
-        unfinished.unlink()
-    for waiting in sorted((build_dir() / "publishing").glob("*")):
-        _publish(waiting)
-
-
-def _publish(stage: Path) -> None:
-    """Put what a notebook made in the place of the results of its last run, file by file: none is ever missing.
-
-    What was a folder keeps no file that the new one lacks; a run's configuration comes last.
-    """
-    published = []
-    for entry in sorted(stage.glob("*/*")):
-        target = results_dir() / entry.relative_to(stage)
-        files = sorted(entry.rglob("*"), key=lambda path: path.name == "config.json") if entry.is_dir() else [entry]
-        for file in files:
-            target_file = results_dir() / file.relative_to(stage)
-            target_file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target_file, file.read_bytes())
-            published.append(target_file)
-        for old in set(target.rglob("*")) - set(published):
-            old.unlink()
-    record_checksums(path for path in published if path.relative_to(results_dir()).parts[0] in _LOADED)
-    shutil.rmtree(stage)
