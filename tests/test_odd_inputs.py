@@ -172,6 +172,13 @@ REFUSED_SETTINGS = [
     ("known_period_oracle", lib.known_period_oracle, "batch", "batch", [None, "batch", WINDOWS, [BATCH], 5]),
     ("window_forecaster", lib.window_forecaster, "estimate", "estimate", NO_FUNCTION),
     ("window_forecaster", partial(lib.window_forecaster, len), "minimum", "minimum", NO_COUNT),
+    (
+        "window_forecaster",
+        partial(lib.window_forecaster, len, 12),
+        "maximum",
+        "maximum",
+        without([*NO_WHOLE, 11], None),
+    ),
     ("window_forecaster", partial(lib.window_forecaster, len), "distribution", "distribution", NO_FUNCTION[1:]),
     ("network_forecaster", lib.network_forecaster, "network", "network", [*NO_FUNCTION, SmallLSTM, nn.Linear(1, 1)]),
     ("conformal", partial(lib.conformal, past=WINDOWS, future=LATER), "forecaster", "forecaster", NO_FORECASTER),
@@ -635,7 +642,8 @@ def test_scores_at_the_end_of_all_numbers():
     assert lib.calibration(NORMAL, torch.zeros(2, 3), []).shape == (0,)
 
 
-PLAIN = lib.forecast(SERIES, 3)
+LEVEL = 3 + LONG.observed[0, :60].numpy()  # a mean, whose search squares samples
+PLAIN = lib.forecast(LEVEL, 3)
 SERIES_ALIKE = {
     "a list": (list, 1),
     "a tuple": (tuple, 1),
@@ -652,7 +660,7 @@ SERIES_ALIKE = {
 @pytest.mark.parametrize("what", SERIES_ALIKE)
 def test_a_series_of_any_kind_and_unit_has_one_forecast(what):
     spelt_as, unit = SERIES_ALIKE[what]
-    table = lib.forecast(spelt_as(SERIES), np.int64(3)) / unit
+    table = lib.forecast(spelt_as(LEVEL), np.int64(3)) / unit
     assert np.allclose(table, PLAIN, rtol=0, atol=1e-9)
 
 
