@@ -70,7 +70,7 @@ def noise_level(lookback: Tensor) -> Tensor:
     pieces = (lookback.double() / unit).flip(1).unfold(1, length, length).flip(2)  # (B, n, length)
     with cpu_threads(1):
         levels = _smallest_singular_values(pieces.flatten(0, 1)).reshape(pieces.shape[:2])
-        return levels.square().mean(dim=1).sqrt() / _white_noise_level(length) * unit[:, 0]
+        return levels.square().mean(dim=1).sqrt() / white_noise_level(length) * unit[:, 0]
 
 
 def _smallest_singular_values(lookback: Tensor) -> Tensor:
@@ -80,7 +80,8 @@ def _smallest_singular_values(lookback: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
-def _white_noise_level(length: int) -> float:
+def white_noise_level(length: int) -> float:
+    """Root mean square of the smallest quarter of the singular values of white noise, by which ``noise_level`` divides."""
     noise = torch.randn(1000, length, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     return float(_smallest_singular_values(noise).square().mean().sqrt())
 

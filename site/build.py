@@ -2,37 +2,52 @@
 
 Figures become vectors with their descriptions, the code of cells tagged hide-input is folded away,
 numbers lose the markers by which they are filled in, the badge, a remote picture, becomes a link,
-and the overview becomes the first page.
+the overview becomes the first page, and the playground is one more.
 """
 
 import re
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import nbformat
+from export import export, page
 from sphinx.cmd.build import build_main
 
 from harmonics_lib.published import build_dir, results_dir
-from harmonics_lib.report.prose import OVERVIEW
+from harmonics_lib.report.prose import OVERVIEW, pages_url
 
+PLAYGROUND = "playground"
+_PLAYGROUND_PAGE = """---
+hide-toc: true
+---
+
+# Can you see 45 sinusoids coming?
+
+```{{raw}} html
+{}
+```
+"""
 MOST_SVG_BYTES = 400_000  # a figure with more is shown as PNG
 
 
-def assemble(target: Path) -> None:
-    """Write the sources of every page into ``target``, which is emptied first."""
+def assemble(target: Path, only: Collection[str] = ()) -> None:
+    """Write the sources of the pages into ``target``, which is emptied first: of all, or ``only`` these notebooks."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     names = [path.stem for path in sorted((results_dir() / "notebooks").glob("*.ipynb"))]
+    names = [name for name in names if not only or name in only]
     for name in names:
         notebook = nbformat.read(results_dir() / "notebooks" / f"{name}.ipynb", as_version=4)
         for cell in notebook.cells:
             _markdown(cell) if cell.cell_type == "markdown" else _code(cell, name)
         if name == OVERVIEW:
-            pages = "\n".join(other for other in names if other != OVERVIEW)
+            pages = "\n".join([*(other for other in names if other != OVERVIEW), PLAYGROUND])
             contents = f"```{{toctree}}\n:hidden:\n\n{pages}\n```"
             notebook.cells.append(nbformat.v4.new_markdown_cell(contents, id="contents"))
         nbformat.write(notebook, target / f"{_page(name)}.ipynb")
+    (target / f"{PLAYGROUND}.md").write_text(_PLAYGROUND_PAGE.format(page()))
 
 
 def _page(name: str) -> str:
@@ -45,6 +60,7 @@ def _markdown(cell) -> None:
     text = re.sub(r"!\[Open in Colab\]\([^)]*\)", "Open in Colab", text)
     # Jupyter's anchors are headings with capitals; Sphinx's are in small letters.
     text = re.sub(r"(\.ipynb#)([\w-]+)", lambda link: link[1] + link[2].lower(), text)
+    text = text.replace(f"({pages_url()}{PLAYGROUND}.html", f"({PLAYGROUND}.md")
     cell.source = text.replace(f"({OVERVIEW}.ipynb", "(index.ipynb")
     cell.metadata.pop("tags", None)
 
@@ -62,12 +78,14 @@ def _code(cell, notebook: str) -> None:
                 output.data = nbformat.NotebookNode({"image/svg+xml": vector.read_text()})
 
 
-def build(folder: Path) -> int:
+def build(folder: Path, only: Collection[str] = ()) -> int:
     """Sources and pages under ``folder``; Sphinx's exit code, not 0 where it had anything to say."""
-    assemble(folder / "source")
+    assemble(folder / "source", only)
+    export(folder / "html" / PLAYGROUND)
     here = Path(__file__).resolve().parent
     return build_main(["-q", "-W", "--keep-going", "-E", "-c", str(here), str(folder / "source"), str(folder / "html")])
 
 
 if __name__ == "__main__":
-    sys.exit(build(Path(sys.argv[1]) if len(sys.argv) > 1 else build_dir() / "site"))
+    target, *only = sys.argv[1:] or [build_dir() / "site"]
+    sys.exit(build(Path(target), only))

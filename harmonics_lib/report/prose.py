@@ -114,6 +114,12 @@ def repository_url() -> str:
     return tomllib.loads((checkout() / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
 
 
+def pages_url() -> str:
+    """Where the pages of ``make site`` are published: GitHub's address of the repository's pages."""
+    owner, name = repository_url().removeprefix("https://github.com/").split("/")
+    return f"https://{owner}.github.io/{name}/"
+
+
 def _badge(notebook: str, url: str = "") -> str:
     path = (url or repository_url()).removeprefix("https://github.com/")
     target = f"https://colab.research.google.com/github/{path}/blob/main/notebooks/{notebook}"
