@@ -81,7 +81,7 @@ def _smallest_singular_values(lookback: Tensor) -> Tensor:
 
 @lru_cache(maxsize=16)
 def white_noise_level(length: int) -> float:
-    """Root mean square of the smallest quarter of the singular values of white noise, by which ``noise_level`` divides."""
+    """What ``noise_level`` divides by: the smallest singular values of white noise of standard deviation 1."""
     noise = torch.randn(1000, length, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     return float(_smallest_singular_values(noise).square().mean().sqrt())
 

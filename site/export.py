@@ -33,7 +33,7 @@ def export(folder: Path) -> None:
 
 
 def page() -> str:
-    """The page's content as HTML, with what it takes from the report: styles, what networks have learned, a constant."""
+    """The page's content as HTML, with what it takes from the report: styles, networks' trainings, a constant."""
     report = {"white": white_noise_level(100), "styles": METHODS, "learned": NETWORKS}
     return (HERE / "page.html").read_text().replace("REPORT", json.dumps(report))
 
@@ -58,7 +58,7 @@ def _source(name: str) -> str:
 
 
 def _scope(name: str) -> str:
-    """A module as a function that is called once: imports are taken from those before it, exports are what it returns."""
+    """A module as a function that is called once: imports come from those before it, exports are what it returns."""
     source = _IMPORT.sub(r"const \1 = modules.\2;", _source(name))
     exports = ", ".join(exported for _, exported in _EXPORT.findall(source))
     body = _EXPORT.sub(r"\1", source)

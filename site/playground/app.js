@@ -73,7 +73,7 @@ function draw() {
   const reach = Math.min(1.25 * peak(Float64Array.from(seen)), 2.5 * unit);
   const plot = chart(at("signal"), {
     height: Math.max(260, Math.min(400, 0.55 * at("signal").clientWidth)),
-    x: [0, LOOKBACK + HORIZON - 1],
+    x: [0, LOOKBACK + HORIZON],
     y: [mean - reach, mean + reach],
     xLabel: "time (samples)",
     yLabel: state.series ? "your series" : "signal (peak of what is seen = 1)",
@@ -84,10 +84,11 @@ function draw() {
   plot.line(raised(window), 0, { class: "truth" });
   if (!visible()) prompt(plot, mean);
   else {
-    if (truth) plot.line([window.at(-1) + mean, ...raised(truth)], LOOKBACK - 1, { class: "truth future" });
     for (const name of state.methods) {
-      if (results[name]?.ahead) plot.line(raised(results[name].ahead), LOOKBACK, { class: "method", style: look(name) });
+      const { ahead } = results[name] ?? {};
+      if (ahead) plot.line(raised(ahead), LOOKBACK, { class: "method", style: look(name) });
     }
+    if (truth) plot.line([window.at(-1) + mean, ...raised(truth)], LOOKBACK - 1, { class: "truth future" });
   }
   plot.line(raised(guess), LOOKBACK, { class: "guess" });
   placeGuess(plot);
@@ -204,7 +205,8 @@ function placeGuess(plot) {
   Object.assign(area.style, { width: `${right - left}px`, height: `${plot.frame.height}px` });
   const value = Number.isFinite(guess[pen.step]) ? guess[pen.step] : 0;
   const bound = picture.unit.toPrecision(3);
-  const told = { valuemin: -bound, valuemax: bound, valuenow: value, valuetext: `sample ${pen.step + 1} of ${HORIZON}: ${short(value + picture.mean)}` };
+  const heard = `sample ${pen.step + 1} of ${HORIZON}: ${short(value + picture.mean)}`;
+  const told = { valuemin: -bound, valuemax: bound, valuenow: value, valuetext: heard };
   for (const [name, setting] of Object.entries(told)) area.setAttribute(`aria-${name}`, setting);
 }
 

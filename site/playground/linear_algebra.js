@@ -14,7 +14,9 @@ export function dot(a, b, count = a.length) {
 
 /** Matrix (M, N) times vector (N,): (M,). */
 export function times(matrix, vector) {
-  return Float64Array.from(matrix, (row) => dot(row, vector));
+  const product = new Float64Array(matrix.length);
+  for (let i = 0; i < matrix.length; i++) product[i] = dot(matrix[i], vector);
+  return product;
 }
 
 /** (N, M) of a matrix (M, N). */
@@ -79,7 +81,8 @@ export function svd(matrix) {
 function makeOrthogonal(columns, right, p, q) {
   const [first, second] = [columns[p], columns[q]];
   const across = dot(first, second);
-  const [a, b] = [dot(first, first), dot(second, second)];
+  const a = dot(first, first);
+  const b = dot(second, second);
   if (Math.abs(across) <= 1e-15 * Math.sqrt(a * b)) return false;
   const zeta = (b - a) / (2 * across);
   const tangent = (zeta < 0 ? -1 : 1) / (Math.abs(zeta) + Math.hypot(1, zeta));
@@ -91,7 +94,8 @@ function makeOrthogonal(columns, right, p, q) {
 
 function turn(first, second, cosine, sine) {
   for (let i = 0; i < first.length; i++) {
-    const [a, b] = [first[i], second[i]];
+    const a = first[i];
+    const b = second[i];
     first[i] = cosine * a - sine * b;
     second[i] = sine * a + cosine * b;
   }

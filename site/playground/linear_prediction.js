@@ -7,7 +7,7 @@ export const LIMIT = 3; // lookback peaks at which a forecast is held
 const PERHAPS_CLEAN = 0.02; // above this noise, in lookback peaks, a window is not free of it
 const MISS = 1e-3; // root mean square error, in lookback peaks, of a recurrence that has learned a window
 
-/** Linear prediction, forward and backward, with a ridge for the noise: (horizon,). Sources: Makhoul (1975), Marple (1980). */
+/** Linear prediction, forward and backward, with a ridge for the noise. Sources: Makhoul (1975), Marple (1980). */
 export function linearPrediction(window, horizon, white, order = 66) {
   const { equations, target } = predictionEquations(window, order);
   const ridge = equations.length * noiseLevel(window, white) ** 2;
@@ -44,7 +44,7 @@ function predictionEquations(window, order) {
   const rows = hankel(window, order + 1);
   return {
     equations: [...rows.map((row) => row.slice(0, order).reverse()), ...rows.map((row) => row.slice(1))],
-    target: [...rows.map((row) => row[order]), ...rows.map((row) => row[0])],
+    target: Float64Array.from([...rows.map((row) => row[order]), ...rows.map((row) => row[0])]),
   };
 }
 

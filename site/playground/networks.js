@@ -26,8 +26,9 @@ const leaky = (value) => (value < 0 ? 0.01 * value : value);
 
 /** What both halves of a recurrent cell make of one sample and its state: (gates * H,) each. */
 function cellInputs(weights, prefix, suffix, sample, state) {
-  const input = weights[`${prefix}bias_ih${suffix}`].map((bias, i) => bias + weights[`${prefix}weight_ih${suffix}`][i][0] * sample);
-  return [input, sum(times(weights[`${prefix}weight_hh${suffix}`], state), weights[`${prefix}bias_hh${suffix}`])];
+  const [fed, own] = [weights[`${prefix}weight_ih${suffix}`], weights[`${prefix}weight_hh${suffix}`]];
+  const input = weights[`${prefix}bias_ih${suffix}`].map((bias, i) => bias + fed[i][0] * sample);
+  return [input, sum(times(own, state), weights[`${prefix}bias_hh${suffix}`])];
 }
 
 /** The next state (H,) of a gated recurrent unit (Cho et al. 2014), in PyTorch's order of gates. */
@@ -149,9 +150,10 @@ function refined(weights, name, spectrum, found, energy, solve, { waves, logMass
 /** What an update adds to the spectrum: the same small map at every frequency, and one across all of them. */
 function change(weights, name, features, common, across) {
   const each = Array.from(features[0], (_, g) => features.map((feature) => feature[g]));
-  let x = layerNorm(linear(weights, `${name}.across.0`, [...each.flat(), ...common])).map(relu);
+  let x = layerNorm(linear(weights, `${name}.across.0`, Float64Array.from([...each.flat(), ...common]))).map(relu);
   x = layers(weights, across.slice(1).map((layer) => `${name}.across.${layer}`), x, relu);
-  const local = each.map((own) => layers(weights, [`${name}.local.0`, `${name}.local.2`], [...own, ...common], relu)[0]);
+  const small = [`${name}.local.0`, `${name}.local.2`];
+  const local = each.map((own) => layers(weights, small, Float64Array.of(...own, ...common), relu)[0]);
   return x.map((value, g) => 9 * Math.tanh((value + (local[g] ?? 0)) / 3));
 }
 
@@ -203,7 +205,12 @@ function dictionaryPrior(frequencies) {
   return sum(...shares).map((value) => value / 2);
 }
 
-const CLASSES = { SmallLSTM: smallLstm, Seq2SeqGRU: seq2seqGru, CurriculumGRU: curriculumGru, WienerNetwork: wienerNetwork };
+const CLASSES = {
+  SmallLSTM: smallLstm,
+  Seq2SeqGRU: seq2seqGru,
+  CurriculumGRU: curriculumGru,
+  WienerNetwork: wienerNetwork,
+};
 
 /**
  * A forecaster ``(window (100,), horizon) -> (horizon,)`` from a network as the build exports it.

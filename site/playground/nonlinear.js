@@ -1,7 +1,7 @@
 // Nonlinear least squares: sinusoids of any period, found one by one and refined together.
 
 import { cholesky, dot, rms, solveCholesky, transposed } from "./linear_algebra.js";
-import { correlate } from "./spectrum.js";
+import { correlate, waves } from "./spectrum.js";
 
 const OVERSAMPLING = 8; // of the periodogram in which a new sinusoid is looked for
 const STEPS = 6; // of Gauss-Newton after each new sinusoid
@@ -71,11 +71,7 @@ function slopes({ re, im, columns }, length) {
 
 /** Waves whose phase is 0 in the middle of the window: phase and frequency decouple. */
 function centredWaves(frequencies, length) {
-  const rows = (wave) =>
-    Array.from({ length }, (_, t) =>
-      Float64Array.from(frequencies, (f) => wave(2 * Math.PI * f * (t - (length - 1) / 2))),
-    );
-  return { cosines: rows(Math.cos), sines: rows(Math.sin) };
+  return waves(frequencies, -(length - 1) / 2, length);
 }
 
 /** Least squares of a vector on columns of any scale, damped relative to each column's power. */

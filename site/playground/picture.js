@@ -48,10 +48,11 @@ export function short(value) {
 export function describe(state, picture, visible, ranking) {
   const { window, mean, amplitudes } = picture;
   const strongest = amplitudes.indexOf(amplitudes.slice(1).reduce((a, b) => Math.max(a, b)));
+  const period = short(1 / bins(LOOKBACK)[strongest]);
   const last = window.at(-1) + mean;
   const slope = window.at(-1) > window.at(-2) ? "rising" : "falling";
   const sentences = [
-    `${what(state)} The strongest bin of its spectrum stands for a period of ${short(1 / bins(LOOKBACK)[strongest])} samples;`,
+    `${what(state)} The strongest bin of its spectrum stands for a period of ${period} samples;`,
     `the last sample seen is ${short(last)}, ${slope}.`,
     visible ? future(picture, ranking) : "What comes next is hidden: draw your guess on the right, then reveal it.",
   ];
@@ -69,5 +70,6 @@ function future({ truth }, ranking) {
   if (!truth) return "The forecasts go on where the numbers end.";
   const told = ranking.map(([name, [ten]]) => `${name} ${short(ten)}`);
   if (told.length === 0) return "The continuation is shown; no method is switched on.";
-  return `The continuation is shown. Errors over the next 10 samples, in peaks, the smallest first: ${told.join(", ")}.`;
+  const errors = `Errors over the next 10 samples, in peaks, the smallest first: ${told.join(", ")}.`;
+  return `The continuation is shown. ${errors}`;
 }

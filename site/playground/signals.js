@@ -44,7 +44,8 @@ export function drawSignal({ components, noise, whole, shortest, longest, seed }
 function drawSinusoid(seed, number, whole, shortest, longest) {
   const draw = randomStream(seed, number);
   const [amplitude, place, phase] = [1 - draw(), draw(), 2 * Math.PI * draw()];
-  const period = whole ? shortest + Math.floor(place * (longest - shortest + 1)) : shortest + place * (longest - shortest);
+  const span = longest - shortest;
+  const period = shortest + (whole ? Math.floor(place * (span + 1)) : place * span);
   return { amplitude, period, phase };
 }
 

@@ -72,7 +72,7 @@ function slab({ mass, count, noise }) {
   return { present, variance: mass.map((share, p) => (SLACK * power * share) / present[p]) };
 }
 
-/** The posterior of the amplitudes under the factors; source for the trace: Musicus (1985), for the noise: MacKay (1992). */
+/** The posterior of the amplitudes under the factors. Sources: Musicus (1985), MacKay (1992) for the noise. */
 function gaussian({ window, precision, shift, noise }, table) {
   const variance = precision.map((value) => 1 / value);
   const start = scaled(shift, variance);

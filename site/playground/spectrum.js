@@ -1,10 +1,18 @@
 // Sums of waves, and what a window has of each: the discrete Fourier transform at any frequencies.
 
-/** Cosines and sines, an array of rows over the frequencies each, for ``length`` times from ``start`` on. */
+import { zeros } from "./linear_algebra.js";
+
+/** Cosines and sines, (length, P) each, of P frequencies at ``length`` times from ``start`` on. */
 export function waves(frequencies, start, length) {
-  const rows = (wave) =>
-    Array.from({ length }, (_, t) => Float64Array.from(frequencies, (f) => wave(2 * Math.PI * f * (start + t))));
-  return { cosines: rows(Math.cos), sines: rows(Math.sin) };
+  const [cosines, sines] = [zeros(length, frequencies.length), zeros(length, frequencies.length)];
+  for (let t = 0; t < length; t++) {
+    for (let p = 0; p < frequencies.length; p++) {
+      const angle = 2 * Math.PI * frequencies[p] * (start + t);
+      cosines[t][p] = Math.cos(angle);
+      sines[t][p] = Math.sin(angle);
+    }
+  }
+  return { cosines, sines };
 }
 
 /** What a signal (N,) has of each wave: sums over time of signal times cosine and times sine, as {re, im}. */
@@ -12,7 +20,9 @@ export function correlate(signal, { cosines, sines }) {
   const count = cosines[0].length;
   const [re, im] = [new Float64Array(count), new Float64Array(count)];
   for (let t = 0; t < signal.length; t++) {
-    const [value, cosine, sine] = [signal[t], cosines[t], sines[t]];
+    const value = signal[t];
+    const cosine = cosines[t];
+    const sine = sines[t];
     for (let p = 0; p < count; p++) {
       re[p] += value * cosine[p];
       im[p] += value * sine[p];

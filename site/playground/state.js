@@ -67,6 +67,7 @@ export function readSeries(text) {
 }
 
 function cells(text) {
+  if (!text.trim()) return [];
   const lines = text.replace(/^\uFEFF/, "").trimEnd().split(/\r\n|\r|\n/);
   const separator = [";", "\t", ",", /\s+/].find((mark) => lines.at(-1).trim().split(mark).length > 1) ?? ",";
   const comma = separator === ";" || separator === "\t"; // then the decimal sign may be one

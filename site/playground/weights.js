@@ -8,7 +8,8 @@ globalThis.publishNetwork = (name, description, packed) => arrivals[name](descri
 /** A promise of the forecaster of a published network, whose script lies in ``folder``. */
 export function loadNetwork(folder, name) {
   return new Promise((resolve, reject) => {
-    arrivals[name] = (description, packed) => unpacked(packed).then((numbers) => resolve(network(description, numbers)), reject);
+    arrivals[name] = (description, packed) =>
+      unpacked(packed).then((numbers) => resolve(network(description, numbers)), reject);
     const script = document.createElement("script");
     script.src = `${folder}${name}.js`;
     script.onerror = () => reject(new Error(`expected the weights of ${name} at ${script.src}, got nothing`));
