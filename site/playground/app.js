@@ -37,6 +37,7 @@ function set(changes) {
 async function show() {
   const mine = ++turn;
   picture = pictureOf(state);
+  if (!visible()) results = {};
   showControls();
   drawSpectrum();
   draw();
@@ -243,6 +244,7 @@ function typeGuess(event) {
 }
 
 function forget() {
+  results = {};
   guess = guess.map(() => NaN);
   pen.step = 0;
 }
