@@ -31,8 +31,8 @@ from harmonics_lib.report.plotting import METHODS
 from harmonics_lib.report.prose import pages_url
 
 ROOT = Path(__file__).resolve().parents[1]
-CLASSICAL = ("dft", "prediction", "mmse", "sparse")
-NETWORKS = ("lstm", "seq2seq", "curriculum", "noise")
+NAMES = ("dft", "prediction", "mmse", "sparse", "lstm", "seq2seq", "curriculum", "noise")
+TOLERANCE = 1e-6  # in peaks, of double precision; networks, too, are computed in it
 COUNTS, NOISES, RANGES = (1, 2, 5, 10, 20, 45), (0.0, 0.02, 0.1, 0.2, 0.4), ((2, 99), (10, 60))
 WIDE, PHONE = 1280, 390  # pixels
 
@@ -153,13 +153,12 @@ def decided_by_rounding(name, count, noise):
     return name in ("prediction", "sparse") and count >= 10 and noise == 0
 
 
-@pytest.mark.parametrize("name", (*CLASSICAL, *NETWORKS))
+@pytest.mark.parametrize("name", NAMES)
 def test_forecasts_as_the_library_does(forecasts, name):
-    tolerance = 1e-6 if name in CLASSICAL else 1e-4
     judged = [(count, noise, apart[name]) for count, noise, apart in forecasts]
     judged = [case for case in judged if not decided_by_rounding(name, *case[:2])]
     assert len(judged) >= 50
-    assert [case for case in judged if not case[2][1] <= tolerance] == []
+    assert [case for case in judged if not case[2][1] <= TOLERANCE] == []
 
 
 @pytest.mark.parametrize("name", ("prediction", "sparse"))
@@ -377,6 +376,15 @@ def test_is_accessible_and_fits(playground, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert test_site.serious_findings(page) == {}
     assert wrong == []
+
+
+def test_on_a_phone_the_chart_stays_in_sight_down_to_the_last_method(playground):
+    page, _ = playground(ALL)
+    test_site.shown(page, PHONE)
+    last = page.locator("#methods input").last
+    last.evaluate("box => box.scrollIntoView({ block: 'end', behavior: 'instant' })")
+    chart, box = page.locator("#signal").bounding_box(), last.bounding_box()
+    assert 0 <= chart["y"] and chart["y"] + chart["height"] <= box["y"] < 844
 
 
 def test_is_small(folder):
