@@ -384,7 +384,7 @@ def test_on_a_phone_the_chart_stays_in_sight_down_to_the_last_method(playground)
     last = page.locator("#methods input").last
     last.evaluate("box => box.scrollIntoView({ block: 'end', behavior: 'instant' })")
     chart, box = page.locator("#signal").bounding_box(), last.bounding_box()
-    assert 0 <= chart["y"] and chart["y"] + chart["height"] <= box["y"] < 844
+    assert chart["y"] >= 0 and chart["y"] + chart["height"] <= box["y"] < 844
 
 
 def test_is_small(folder):

@@ -19,7 +19,7 @@ let state = fromHash(location.hash, NAMES);
 let picture = pictureOf(state);
 let guess = new Float64Array(HORIZON).fill(NaN);
 let [results, loading, networks] = [{}, {}, {}];
-let [turn, queued] = [0, 0];
+let [turn, queued, noted] = [0, 0, 0];
 
 /** Whether what comes next may be seen: it has been asked for, or nobody knows it. */
 const visible = () => state.shown || !picture.truth;
@@ -64,7 +64,8 @@ function loaded(name) {
 function settle() {
   const ranking = showErrors();
   at("description").textContent = describe(state, picture, visible(), ranking);
-  history.replaceState(null, "", toHash(state));
+  clearTimeout(noted);
+  noted = setTimeout(() => history.replaceState(null, "", toHash(state)), 300); // browsers allow it now and then
   root.dataset.state = "ready";
 }
 
@@ -196,7 +197,7 @@ function makeSwitch(name) {
 
 // The guess: drawn with mouse, finger or pen, or sample by sample with the arrow keys.
 
-let pen = { step: 0, x: 0, y: 0, plot: null };
+const pen = { step: 0, last: null, plot: null }; // of the keys, of the pointer, and where both are
 
 function placeGuess(plot) {
   pen.plot = plot;

@@ -11,7 +11,7 @@ export function element(name, attributes = {}, ...children) {
 }
 
 /** About ``count`` round numbers from low to high. */
-export function ticks(low, high, count) {
+function ticks(low, high, count) {
   const rough = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);

@@ -70,7 +70,7 @@ function runOn(window, weights, horizon) {
  * How many singular values, in falling order, noise cannot explain: the minimum description length of
  * Wax and Kailath (1985) for ``snapshots`` vectors.
  */
-export function signalRank(singular, snapshots) {
+function signalRank(singular, snapshots) {
   const size = singular.length;
   const floor = Number.EPSILON * Math.max(singular[0], Number.MIN_VALUE);
   let [sum, logs, rank, least] = [0, 0, size, Infinity];
