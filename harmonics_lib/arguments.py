@@ -127,7 +127,7 @@ def check_device(value) -> torch.device:
     try:
         device = torch.device(value)
         torch.empty(1, device=device)
-    except (RuntimeError, TypeError, AssertionError) as error:
+    except (RuntimeError, TypeError, ValueError, AssertionError) as error:
         raise ValueError(f"device must be one that this machine has, such as 'cpu', got {shown(value)}") from error
     if device.type == "meta":
         raise ValueError("device must be one that computes, such as 'cpu', got 'meta'")

@@ -68,12 +68,12 @@ def conformal_rank(count: int, coverage: float) -> int:
         raise ValueError(
             f"a coverage of {coverage:g} needs at least {least_count(coverage)} windows for calibration, got {count}"
         )
-    return math.ceil((count + 1) * coverage - 1e-9)
+    return max(1, math.ceil((count + 1) * coverage - 1e-9))
 
 
 def least_count(coverage: float) -> int:
     """Number of errors from which on one of them bounds an error to come with probability ``coverage``."""
-    return math.ceil(coverage / (1 - coverage) - 1e-9)
+    return max(1, math.ceil(coverage / (1 - coverage) - 1e-9))
 
 
 def _centre_and_scale(forecaster: Forecaster, lookback: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
@@ -85,4 +85,6 @@ def _centre_and_scale(forecaster: Forecaster, lookback: Tensor, horizon: int) ->
     peak, ahead = lookback.abs().amax(dim=1, keepdim=True), forecaster(lookback, horizon)
     if not isinstance(ahead, Tensor) or ahead.shape != (len(lookback), horizon):
         raise ValueError(f"forecaster must return a tensor of shape {(len(lookback), horizon)}, got {shown(ahead)}")
+    if ahead.is_complex() or not torch.isfinite(ahead).all():
+        raise ValueError(f"forecaster must return finite real numbers, got {shown(ahead)}")
     return ahead, torch.where(peak > 0, peak, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -179,8 +179,8 @@ def _forecast(forecaster: Forecaster, batch: SignalBatch, horizon: int) -> tuple
         raise ValueError(f"a forecaster must return a real tensor, got {shown(forecast)}")
     if forecast.shape != expected:
         raise ValueError(f"a forecaster must return shape {expected}, got {tuple(forecast.shape)}")
-    if not torch.isfinite(forecast).all():
-        raise ValueError(f"a forecast must be finite, got {int((~torch.isfinite(forecast)).sum())} values that are not")
+    if unscored := int((~torch.isfinite(forecast.double().square())).sum()):
+        raise ValueError(f"a forecast must be finite, got {unscored} values that are not, or whose squares are not")
     return forecast, clean
 
 
@@ -215,8 +215,10 @@ def calibration(distribution: Normal, truth: Tensor, coverages: Sequence[float])
         ValueError: as ``normal_crps``; a coverage that is not between 0 and 1.
     """
     _check_truth(distribution, truth)
-    if not isinstance(coverages, Iterable) or np.ndim(coverages) == 0:
-        raise ValueError(f"coverages must be a sequence of numbers between 0 and 1, got {shown(coverages)}")
+    try:
+        coverages = list(coverages)
+    except TypeError as error:
+        raise ValueError(f"coverages must be a sequence of numbers, got {shown(coverages)}") from error
     intervals = (central_interval(distribution, coverage) for coverage in coverages)
     return np.array([((low <= truth) & (truth <= high)).double().mean().item() for low, high in intervals])
 
@@ -433,8 +435,10 @@ def by_step(table: pd.DataFrame, **cell) -> pd.DataFrame:
 def _select(rows: pd.DataFrame, cell: dict) -> pd.DataFrame:
     for column, wanted in cell.items():
         check_choice("what is selected by", column, list(rows))
-        several = isinstance(wanted, (list, tuple, set))
-        chosen = rows[rows[column].isin(list(wanted)) if several else rows[column] == wanted]
+        values = list(wanted) if isinstance(wanted, (list, tuple, set)) else [wanted]
+        if not all(map(np.isscalar, values)):
+            raise ValueError(f"{column} must be a value or a list of values, got {shown(wanted)}")
+        chosen = rows[rows[column].isin(values)]
         if chosen.empty and not rows.empty:
             raise ValueError(f"{column} must be among {listed(rows[column].unique(), 6)}, got {shown(wanted)}")
         rows = chosen

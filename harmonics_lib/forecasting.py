@@ -169,6 +169,8 @@ def network_forecaster(network: nn.Module) -> Forecaster:
     """
     if not isinstance(network, nn.Module) or not callable(getattr(network, "forecast", None)):
         raise ValueError(f"network must be a torch module with a method forecast, got {type(network).__name__}")
+    if any(weights.is_meta or weights.is_complex() for weights in network.parameters()):
+        raise ValueError("network must have weights that are real numbers, got complex ones, or none (meta device)")
     copies: dict[tuple, nn.Module] = {}
 
     def copy_for(lookback: Tensor) -> tuple[nn.Module, torch.dtype]:
@@ -198,12 +200,13 @@ def network_forecaster(network: nn.Module) -> Forecaster:
 
 def _in_parts(forecast: Forecaster, x: Tensor, horizon: int, unit: Tensor) -> Tensor:
     """(B, horizon): a network's forecasts of x (B, N), a few windows at a time, whose states stay in the cache."""
-    return torch.cat(_of_parts(forecast, x, horizon))
+    return torch.cat(_of_parts(lambda part, steps: _shaped(forecast(part, steps), (len(part), steps)), x, horizon))
 
 
 def _distribution_in_parts(distribution: Callable, x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, ...]:
     """The same of mean and standard deviation, (B, horizon) each, and of the noise's, (B, 1)."""
-    return tuple(torch.cat(tensors) for tensors in zip(*_of_parts(distribution, x, horizon), strict=True))
+    parts = _of_parts(lambda part, steps: _three(distribution(part, steps), len(part), steps), x, horizon)
+    return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
 
 
 def _of_parts(function: Callable, x: Tensor, horizon: int) -> list:
@@ -226,15 +229,13 @@ def _of_parts(function: Callable, x: Tensor, horizon: int) -> list:
 def _forecast(estimate: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Tensor:
     """(B, horizon): what ``estimate`` makes of windows of peak 1 in ``dtype``, held, in the unit of the lookback."""
     ahead, peak = _at_peak_one(estimate, lookback, horizon, dtype)
-    return _in_unit(_held(_finite(ahead, (len(lookback), horizon))), peak, lookback)
+    return _in_unit(_held(_finite(_shaped(ahead, (len(lookback), horizon)))), peak, lookback)
 
 
 def _predict(distribution: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Prediction:
     """The same of a distribution; one that is certain of the continuation keeps what rounding leaves of a peak."""
     parts, peak = _at_peak_one(distribution, lookback, horizon, dtype)
-    count = len(lookback)
-    shapes = ((count, horizon), (count, horizon), (count, 1))
-    mean, std, noise_std = (_finite(part, shape) for part, shape in zip(parts, shapes, strict=True))
+    mean, std, noise_std = map(_finite, _three(parts, len(lookback), horizon))
     parts = (_held(mean), std.clamp_min(torch.finfo(dtype).eps), noise_std)
     mean, std, noise_std = (_in_unit(part, peak, lookback) for part in parts)
     return Prediction(mean, std.clamp_min(torch.finfo(lookback.dtype).tiny), noise_std)
@@ -249,11 +250,24 @@ def _at_peak_one(estimate: Callable, lookback: Tensor, horizon: int, dtype: torc
         return estimate((windows / unit).to(dtype), horizon, unit), peak
 
 
-def _finite(estimate: Tensor, shape: tuple[int, int]) -> Tensor:
-    """What a method estimates, if it is a tensor of that shape and all of it is finite."""
+def _three(parts: tuple, count: int, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean, standard deviation, (count, horizon) each, and the noise's, (count, 1), if that is what ``parts`` are."""
+    if not isinstance(parts, tuple) or len(parts) != 3:
+        raise ValueError(f"expected a distribution's mean, std and noise_std as a tuple, got {shown(parts)}")
+    shapes = ((count, horizon), (count, horizon), (count, 1))
+    return tuple(_shaped(part, shape) for part, shape in zip(parts, shapes, strict=True))
+
+
+def _shaped(estimate: Tensor, shape: tuple[int, int]) -> Tensor:
+    """What a method estimates, if it is a tensor of that shape."""
     if not isinstance(estimate, Tensor) or estimate.shape != shape or estimate.is_complex():
         kind = f"{estimate.dtype} of shape {tuple(estimate.shape)}" if isinstance(estimate, Tensor) else shown(estimate)
         raise ValueError(f"expected an estimate that is a real tensor of shape {shape}, got {kind}")
+    return estimate
+
+
+def _finite(estimate: Tensor) -> Tensor:
+    """What a method estimates, (B, …), if all of it is finite."""
     if not torch.isfinite(estimate).all():
         rows = (~torch.isfinite(estimate)).any(dim=1).sum()
         raise ValueError(

@@ -29,6 +29,7 @@ from harmonics_lib.arguments import (
 from harmonics_lib.networks import build
 from harmonics_lib.signals import HarmonicProcess, SignalBatch, check_process
 
+_MOST = 10**8  # steps of a stage, signals of a batch
 PRECISIONS = ("float32", "bfloat16")
 DECAYS = ("cosine", "linear")
 
@@ -55,7 +56,7 @@ class Stage:
 
     def __post_init__(self):
         for name in ("steps", "lookback", "horizon"):
-            object.__setattr__(self, name, check_whole(f"a stage's {name}", getattr(self, name)))
+            object.__setattr__(self, name, check_whole(f"a stage's {name}", getattr(self, name), maximum=_MOST))
         forcing = check_probability("teacher_forcing", self.teacher_forcing)
         object.__setattr__(self, "teacher_forcing", forcing)
         if self.processes == ():
@@ -117,7 +118,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         checks = {
-            check_whole: ("batch_size", "report_every", "validation_size"),
+            partial(check_whole, maximum=_MOST): ("batch_size", "report_every", "validation_size"),
             partial(check_whole, minimum=0): ("warmup_steps",),
             partial(check_whole, minimum=None): ("seed",),
             check_positive: ("learning_rate", "adam_epsilon", "clip_norm"),
@@ -227,7 +228,7 @@ def seeded(name: str, run: Run, seeds: int) -> dict[str, Run]:
     """
     check_name(name)
     check_kind("run", run, Run, "a Run")
-    seeds = check_whole("seeds", seeds)
+    seeds = check_whole("seeds", seeds, maximum=1000)
     return {f"{name}_seed{seed}" if seed else name: run.with_seed(seed) for seed in range(seeds)}
 
 
@@ -273,7 +274,10 @@ class RunDirectory:
 
     def __init__(self, path: Path | str, config: dict):
         self.path, self.config = Path(path), config
-        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"could not make the directory {self.path} ({error.strerror})") from error
         for unfinished in self.path.glob("*.part"):  # of a write that was killed
             unfinished.unlink()
         stored = read_config(self.path)

@@ -117,6 +117,7 @@ NO_NAME = [None, 5, b"burg", ["burg"], "", "nothing", "../burg", math.nan, {}]
 NO_RANGE = [None, "ab", (), (1,), (3, 4, 5), (5, 3), (3, None), ("3", "5"), math.nan, (3, math.inf), {3: 5}, True, 3j]
 NO_PROCESS = ["process", 5, {}, HarmonicProcess, [PROCESS]]
 NO_FUNCTION = [None, "persistence", 5, WINDOWS]
+NO_NETWORK = [SmallLSTM, nn.Linear(1, 1), SmallLSTM(4).to("meta"), nn.ParameterList([torch.ones(1) * 1j])]
 NO_FORECASTER = [*NO_FUNCTION, {"a": None}]
 
 
@@ -180,7 +181,7 @@ REFUSED_SETTINGS = [
         without([*NO_WHOLE, 11], None),
     ),
     ("window_forecaster", partial(lib.window_forecaster, len), "distribution", "distribution", NO_FUNCTION[1:]),
-    ("network_forecaster", lib.network_forecaster, "network", "network", [*NO_FUNCTION, SmallLSTM, nn.Linear(1, 1)]),
+    ("network_forecaster", lib.network_forecaster, "network", "network", [*NO_FUNCTION, *NO_NETWORK]),
     ("conformal", partial(lib.conformal, past=WINDOWS, future=LATER), "forecaster", "forecaster", NO_FORECASTER),
     ("conformal", partial(INTERVALS, WINDOWS, 2), "coverage", "coverage", [*NO_SHARE, 0.99]),
     ("central_interval", partial(lib.central_interval, coverage=0.9), "distribution", "distribution", [None, WINDOWS]),
@@ -230,18 +231,24 @@ REFUSED_SETTINGS = [
     ),
     ("random_stream", partial(random_stream, purpose="data"), "seed", "seed", NO_WHOLE[:-1]),
     ("random_stream", partial(random_stream, 0), "purpose", "purpose", [None, 5, b"data", ["data"]]),
-    ("random_stream", partial(random_stream, 0, "data"), "device", "device", [None, "tpu", "cuda:99", 5.5, "meta"]),
+    (
+        "random_stream",
+        partial(random_stream, 0, "data"),
+        "device",
+        "device",
+        [None, "tpu", "cuda:99", 5.5, "meta", 2**63],
+    ),
     ("Prediction", prediction, "mean", "mean|std", [None, WINDOWS.numpy(), WINDOWS[0], WINDOWS[:2]]),
     ("Prediction", prediction, "std", "std", [None, 1.0, -WINDOWS.abs(), WINDOWS[:2].abs(), holed(math.nan)]),
     ("Prediction", prediction, "noise_std", "noise_std", [None, 0.1, -torch.ones(3, 1), torch.ones(2, 1), WINDOWS]),
     ("Stage", partial(Stage, steps=2), "process", "process", [None, *NO_PROCESS, (), (PROCESS, None)]),
-    ("Stage", partial(Stage, PROCESS), "steps", "steps", NO_COUNT[:-2]),
-    ("Stage", partial(Stage, PROCESS, 2), "lookback", "lookback", NO_COUNT[:-2]),
-    ("Stage", partial(Stage, PROCESS, 2), "horizon", "horizon", NO_COUNT[:-2]),
+    ("Stage", partial(Stage, PROCESS), "steps", "steps", NO_COUNT),
+    ("Stage", partial(Stage, PROCESS, 2), "lookback", "lookback", NO_COUNT),
+    ("Stage", partial(Stage, PROCESS, 2), "horizon", "horizon", NO_COUNT),
     ("Stage", partial(Stage, PROCESS, 2), "teacher_forcing", "teacher_forcing", [*NO_WEIGHT, 1.1]),
-    *(("TrainingConfig", TrainingConfig, name, name, NO_COUNT[:-2]) for name in ("batch_size", "report_every")),
+    *(("TrainingConfig", TrainingConfig, name, name, NO_COUNT) for name in ("batch_size", "report_every")),
     ("TrainingConfig", TrainingConfig, "seed", "seed", NO_WHOLE[:-1]),
-    ("TrainingConfig", TrainingConfig, "validation_size", "validation_size", NO_COUNT[:-2]),
+    ("TrainingConfig", TrainingConfig, "validation_size", "validation_size", NO_COUNT),
     ("TrainingConfig", TrainingConfig, "warmup_steps", "warmup_steps", NO_WHOLE),
     *(
         ("TrainingConfig", TrainingConfig, name, name, [*NO_WEIGHT, 0])
@@ -258,10 +265,10 @@ REFUSED_SETTINGS = [
     ("Run, with_seed", RUN.with_seed, "seed", "seed", NO_WHOLE[:-1]),
     ("seeded", partial(lib.seeded, run=RUN, seeds=2), "name", "name", NO_NAME[:5] + NO_NAME[6:]),
     ("seeded", partial(lib.seeded, "a", seeds=2), "run", "run", [None, SmallLSTM(4), {}]),
-    ("seeded", partial(lib.seeded, "a", RUN), "seeds", "seeds", NO_COUNT[:-2]),
+    ("seeded", partial(lib.seeded, "a", RUN), "seeds", "seeds", NO_COUNT),
     ("train", trained, "run", "run", [None, SmallLSTM(4), {}, [RUN]]),
     ("train", trained, "run_dir", "run_dir", [None, 5, b"run", ["run"], Path(__file__), ""]),
-    ("train", trained, "device", "device", [None, "tpu", "cuda:99", 5.5, "meta"]),
+    ("train", trained, "device", "device", [None, "tpu", "cuda:99", 5.5, "meta", 2**63]),
     ("train", trained, "threads", "threads", NO_COUNT),
     ("train", trained, "progress", "progress", [None, "yes", 5]),
     ("trained_networks", partial(lib.trained_networks, notebook="99"), "runs", "runs", [None, RUN, [RUN], {"a": None}]),
@@ -291,7 +298,7 @@ REFUSED_SETTINGS = [
     ("over_horizon", partial(lib.over_horizon, TABLE, 10), "components", "components", [None, 7, "ten", math.nan, ()]),
     ("over_horizon", partial(lib.over_horizon, TABLE, 10), "colour", "colour", ["red"]),
     ("by_step", lib.by_step, "table", "table", [None, "grid", {}, pd.DataFrame()]),
-    ("by_step", partial(lib.by_step, TABLE), "method", "method", [None, "nothing", [], 5]),
+    ("by_step", partial(lib.by_step, TABLE), "method", "method", [None, "nothing", [], 5, np.zeros(0), [[1]]]),
     ("by_step", partial(lib.by_step, TABLE), "colour", "colour", ["red"]),
     (
         "bootstrap_interval",
@@ -347,7 +354,7 @@ REFUSED_SETTINGS = [
         partial(lib.calibration, NORMAL, torch.zeros(2, 3)),
         "coverages",
         "coverage",
-        [None, 0.5, "ab", (0.5, 1), (math.nan,)],
+        [None, 0.5, np.array(0.5), "ab", (0.5, 1), (math.nan,)],
     ),
     ("check_forecaster", lib.check_forecaster, "forecaster", "forecaster", NO_FORECASTER),
     ("check_forecaster", partial(lib.check_forecaster, len), "length", "length", NO_COUNT),
@@ -401,6 +408,42 @@ BAD_ESTIMATES = {
 }
 
 
+class Answering(nn.Module):
+    """A network that answers with whatever a function makes of the windows."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forecast(self, lookback, horizon):
+        return self.answer(lookback)
+
+
+def by_network(estimate):
+    return lib.network_forecaster(Answering(estimate))(WINDOWS, 5)
+
+
+def by_distribution(parts):
+    return lib.window_forecaster(len, distribution=lambda x, horizon, unit: parts(x)).distribution(WINDOWS, 5)
+
+
+ANSWERED_BY = {  # somebody else's function, which answers with something odd
+    "window_forecaster: what estimate": estimating,
+    "network_forecaster: what forecast": by_network,
+    "score: what forecaster": lambda answer: lib.score(lambda x, horizon: answer(x), TEST, 5),
+    "evaluate: what forecaster": lambda answer: lib.evaluate({"a": lambda x, horizon: answer(x)}, GRID),
+    "conformal: what forecaster": lambda answer: lib.conformal(lambda x, horizon: answer(x), WINDOWS, LATER[:, :5]),
+}
+BAD_DISTRIBUTIONS = {
+    "None": lambda x: None,
+    "two of three": lambda x: (x[:, :5], x[:, :5]),
+    "a deviation of one step": lambda x: (x[:, :5], x[:, :1], x[:, :1]),
+    "lists": lambda x: ([1], [1], [1]),
+    "NaN": lambda x: (x[:, :5], math.nan * x[:, :5], x[:, :1]),
+    "deviations below 0": lambda x: (x[:, :5], -1 - x[:, :5].abs(), -x[:, :1].abs()),
+}
+
+
 def spelt(value):
     return f"{type(value).__name__} {value!r}"
 
@@ -414,11 +457,14 @@ def refused():
         yield f"{word}: windows", {what: partial(call, odd) for what, odd in BAD_WINDOWS.items()}, word.split()[-1]
     for name, function, argument, word, values in REFUSED_SETTINGS:
         yield f"{name}: {argument}", {spelt(odd): partial(function, **{argument: odd}) for odd in values}, word
-    yield (
-        "window_forecaster: what estimate returns",
-        {w: partial(estimating, e) for w, e in BAD_ESTIMATES.items()},
-        "estimate",
-    )
+    for name, call in ANSWERED_BY.items():
+        yield (
+            f"{name} returns",
+            {what: partial(call, answer) for what, answer in BAD_ESTIMATES.items()},
+            "estimate|forec",
+        )
+    answers = {what: partial(by_distribution, parts) for what, parts in BAD_DISTRIBUTIONS.items()}
+    yield "window_forecaster: what distribution returns", answers, "estimate|distribution|std"
 
 
 REFUSED = {what: (calls, word) for what, calls, word in refused()}
@@ -662,6 +708,13 @@ def test_a_series_of_any_kind_and_unit_has_one_forecast(what):
     spelt_as, unit = SERIES_ALIKE[what]
     table = lib.forecast(spelt_as(LEVEL), np.int64(3)) / unit
     assert np.allclose(table, PLAIN, rtol=0, atol=1e-9)
+
+
+def test_the_smallest_coverage_takes_the_smallest_error():
+    reach = [(high - low) / 2 for low, high in (INTERVALS(WINDOWS, 1, coverage) for coverage in (5e-324, 0.2))]
+    assert torch.equal(*reach)
+    table = lib.forecast(SERIES[:24], 1, 5e-324)  # of which there is no earlier forecast
+    assert (table["low"] <= table["mean"]).all() and (table["mean"] <= table["high"]).all()
 
 
 START = np.arange(40)
