@@ -6,6 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from harmonics_lib.arguments import shown
 from harmonics_lib.forecasting import Forecaster, window_forecaster
 from harmonics_lib.nonlinear import continue_sinusoids, fit_sinusoids
 from harmonics_lib.signals import HarmonicProcess
@@ -45,7 +46,7 @@ def auto_forecaster(process: HarmonicProcess | None = None) -> Forecaster:
     Source: Hoeting et al. (1999) for averages over models.
     """
     if not (process is None or isinstance(process, HarmonicProcess)):
-        raise ValueError(f"process must be a HarmonicProcess or None, got {process!r}")
+        raise ValueError(f"process must be a HarmonicProcess or None, got {shown(process)}")
 
     def distribution(x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         prior = process or HarmonicProcess((1, 45), (2, 10 * x.shape[1]), False, uniform="frequency")
