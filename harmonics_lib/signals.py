@@ -213,7 +213,7 @@ class HarmonicProcess:
         """
         batch_size, length, lookback = self._check_sizes(batch_size, length, lookback)
         check_kind("generator", generator, torch.Generator, "a torch.Generator, such as random_stream(0, 'data')")
-        if dtype not in (torch.float32, torch.float64):
+        if not isinstance(dtype, torch.dtype) or dtype not in (torch.float32, torch.float64):
             raise ValueError(f"dtype must be torch.float32 or torch.float64, got {shown(dtype)}")
         amplitudes, periods, phases = self._draw_components(batch_size, generator, dtype)
         if self.integer_periods:
