@@ -14,7 +14,7 @@ export MALLOC_TOP_PAD_ = 268435456
 export HARMONICS_RETRAIN = $(RETRAIN)
 unexport MPLBACKEND JUPYTER_PATH
 
-.PHONY: help setup report quick train limit measured test colab site lint lab badges bench lock clean
+.PHONY: help setup report quick train limit measured peers test colab site lint lab badges bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -64,6 +64,16 @@ limit: setup ## bring two tables up to date that the report only reads: the Baye
 measured: setup ## score every method on the measured series anew, which the report only reads (five minutes)
 	$(RUN) measured
 
+build/peers/ready: requirements-peers.lock pyproject.toml
+	$(PYTHON) -m venv build/peers
+	build/peers/bin/python -m pip install -qq --disable-pip-version-check -c requirements-peers.lock -e ".[peers]"
+	touch $@
+
+peers: build/peers/ready ## score other libraries, in an environment of their own (ANEW=1 for all; else what is missing)
+	$(if $(filter 1,$(ANEW)),rm -rf results/metrics/peers*.* build/peers-trained)
+	build/peers/bin/python -m peers
+	build/peers/bin/python -m pytest -q tests/test_peers.py
+
 test: .venv/test ## unit tests, and every published notebook against its outputs (nbval)
 	$(BIN)/python -m pytest tests results/notebooks --numprocesses=2 --dist=loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
@@ -87,12 +97,16 @@ badges: setup ## write the repository's URL from pyproject.toml into badges and 
 bench: setup ## measure speeds anew, as ratios, into results/benchmarks
 	for script in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
-lock: .venv/pip ## resolve requirements.lock anew from pyproject.toml, all of its extras and groups together
+# Of the locks, the second is for make peers alone: its libraries ask for versions that the report would not take.
+REPORT_LOCK := $(foreach extra,report tracking cluster site,--extra $(extra)) $(foreach group,install test lint lab,--group $(group))
+RESOLVE = build/uv/bin/uv pip compile pyproject.toml $(1) --universal --python-version 3.10 --no-header --no-annotate \
+	--strip-extras --upgrade | grep -vE '^(nvidia-|cuda-|triton)' > build/$(2) && mv build/$(2) $(2)
+
+lock: .venv/pip ## resolve requirements.lock anew from pyproject.toml, all its extras and groups together, and that of peers
 	$(BIN)/python -m venv --clear build/uv
 	build/uv/bin/python -m pip install --quiet uv
-	build/uv/bin/uv pip compile pyproject.toml --all-extras $(foreach group,install test lint lab,--group $(group)) --universal \
-		--python-version 3.10 --no-header --no-annotate --strip-extras --upgrade | grep -vE '^(nvidia-|cuda-|triton)' > build/requirements.lock
-	mv build/requirements.lock requirements.lock
+	$(call RESOLVE,$(REPORT_LOCK),requirements.lock)
+	$(call RESOLVE,--extra peers,requirements-peers.lock)
 
 clean: ## remove all that can be made again (not results)
 	rm -rf .venv build

@@ -44,6 +44,8 @@ from harmonics_lib.published import (
     load_measured_errors,
     load_metrics,
     load_one_step_errors,
+    load_peers,
+    load_peers_measured,
     trained_networks,
 )
 from harmonics_lib.runs import Run, Stage, TrainingConfig, seeded
@@ -97,6 +99,8 @@ __all__ = [
     "load_measured_errors",
     "load_metrics",
     "load_one_step_errors",
+    "load_peers",
+    "load_peers_measured",
     "matrix_pencil",
     "measured_windows",
     "network_forecaster",

@@ -232,7 +232,7 @@ def _load_json(kind: str, name: str, roots: Iterable[Path]) -> dict:
 
 def published_metrics() -> list[str]:
     """Names of the notebooks whose metrics are published, in order."""
-    return sorted(path.stem for path in (results_dir() / "metrics").glob("*.json"))
+    return sorted(path.stem for path in (results_dir() / "metrics").glob("[0-9]*.json"))
 
 
 def load_grid() -> pd.DataFrame:
@@ -283,6 +283,31 @@ def load_one_step_errors() -> pd.DataFrame:
         ValueError: none is published, or the file is damaged.
     """
     return _load_table("measured_one_step")
+
+
+def load_peers() -> pd.DataFrame:
+    """The published scores of other libraries, and of ours on the same windows (``make peers``).
+
+    The columns are those of ``evaluate``, and ``windows``, by how many of a cell's a row is the mean, and
+    ``failed``, how many of them a library gave up, where the last value stands in. What each method is,
+    its version, settings and times: ``load_metrics("peers")``.
+
+    Raises:
+        ValueError: none are published, or the file is damaged.
+    """
+    return _load_table("peers")
+
+
+def load_peers_measured() -> pd.DataFrame:
+    """The published errors of other libraries on measured series: method, series, lookback, origin, horizon, error.
+
+    A row is the mean of ``measured.relative_errors`` over the first ``horizon`` steps after the window that is row
+    ``origin`` of ``measured_windows``.
+
+    Raises:
+        ValueError: none are published, or the file is damaged.
+    """
+    return _load_table("peers_measured")
 
 
 def _load_table(name: str) -> pd.DataFrame:

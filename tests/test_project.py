@@ -38,24 +38,38 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 
 
-def lock():
-    return [Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines() if line.strip()]
+def lock(name="requirements.lock"):
+    return [Requirement(line) for line in (ROOT / name).read_text().splitlines() if line.strip()]
 
 
-def test_the_lock_pins_every_dependency_within_its_range():
+EXTRAS = PROJECT["optional-dependencies"]
+REPORT = [*(e for name, e in EXTRAS.items() if name != "peers")] + [
+    group for name, group in PYPROJECT["dependency-groups"].items() if name != "reference"
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"), [("requirements.lock", REPORT), ("requirements-peers.lock", [EXTRAS["peers"]])]
+)
+def test_the_lock_pins_every_dependency_within_its_range(name, needed):
     pinned = {}
-    for requirement in lock():
+    for requirement in lock(name):
         assert [s.operator for s in requirement.specifier] == ["=="], f"{requirement} is not pinned"
         pinned.setdefault(requirement.name.lower(), []).append(next(iter(requirement.specifier)).version)
-    groups = [group for name, group in PYPROJECT["dependency-groups"].items() if name != "reference"]
-    for dependency in map(
-        Requirement, chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values(), *groups)
-    ):
+    for dependency in map(Requirement, chain(PROJECT["dependencies"], *needed)):
         if dependency.name == PROJECT["name"]:
             continue  # an extra that includes another
         versions = pinned.get(dependency.name.lower())
-        assert versions, f"{dependency.name} is missing from requirements.lock; run make lock"
+        assert versions, f"{dependency.name} is missing from {name}; run make lock"
         assert all(v in dependency.specifier for v in versions), f"{dependency} is not met by {versions}"
+
+
+def test_only_make_peers_needs_its_libraries():
+    """… and their versions: the lock of the report has none of them, and no other target installs them."""
+    peers = {Requirement(one).name for one in EXTRAS["peers"]} - {"numba", "pytest", "scikit-learn"}  # ours, too
+    assert not peers & {requirement.name.lower() for requirement in lock()}
+    installed = re.findall(r"^(\S.*):.*\n(?:\t.*\n)*?\t.*\[peers\]", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert installed == ["build/peers/ready"]
 
 
 def test_this_environment_is_the_locks():

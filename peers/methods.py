@@ -1,0 +1,151 @@
+"""The methods that ``make peers`` compares: where each comes from, its settings, and what it assumes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from harmonics_lib import (
+    HarmonicProcess,
+    SignalBatch,
+    auto_forecaster,
+    linear_mmse,
+    linear_prediction,
+    persistence,
+    sparse_bayesian,
+)
+from harmonics_lib.forecasting import Forecaster
+from peers import learned, local
+
+SLOW, FAST = (200,), (200, 1000)  # windows of a cell; the first 200 are those that every method has forecast
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of the comparison.
+
+    Attributes:
+        package: that it comes from.
+        settings: in words, and what else was tried.
+        assumes: of the signal, in words.
+        make: its forecaster, from the signals of a cell, of which it may use what it is told and no more.
+        windows: of each cell that it forecasts.
+        lookbacks: with which it forecasts the measured series, 100 samples and a long one; none for ours.
+    """
+
+    package: str
+    settings: str
+    assumes: str
+    make: Callable[[SignalBatch], Forecaster]
+    windows: tuple[int, ...] = FAST
+    lookbacks: tuple[str, ...] = ("100", "long")
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What is told of it: if that changes, so may its forecasts."""
+        told = {"package": self.package, "settings": self.settings, "assumes": self.assumes}
+        return told | {"version": version(self.package)}
+
+
+def _process(batch: SignalBatch) -> HarmonicProcess:
+    """What a Bayesian is told: how many sinusoids there may be, and whether their periods are whole numbers."""
+    return HarmonicProcess((1, 45), (2, 99), integer_periods=bool((batch.periods == batch.periods.round()).all()))
+
+
+def _ours(settings: str, assumes: str, make: Callable[[SignalBatch], Forecaster]) -> Method:
+    return Method("harmonics-lib", settings, assumes, make, lookbacks=())
+
+
+_TOLD = "1 to 45 sinusoids, periods of 2 to 99, whole or any as the cell has them"
+_TRAINED = "the signals that it was trained on: those of the noise network"
+
+METHODS = {
+    "sparse Bayesian": _ours("its own", _TOLD, lambda batch: sparse_bayesian(_process(batch))),
+    "auto": _ours("its own", _TOLD, lambda batch: auto_forecaster(_process(batch))),
+    "linear prediction": _ours("order 66, its own ridge", "a recurrence", lambda batch: linear_prediction()),
+    "linear MMSE": _ours("its own", _TOLD + ", in the mean", lambda batch: linear_mmse(_process(batch))),
+    "persistence": _ours("none", "nothing", lambda batch: persistence()),
+    "AutoARIMA": Method(
+        "statsforecast",
+        "as it comes, without a season; tried: stationary up to order 10 (better with 5 components, worse with 1)",
+        "a short recurrence driven by white noise, once or twice integrated or not",
+        lambda batch: local.auto_arima(),
+        SLOW,
+    ),
+    "AutoARIMA, harmonic": Method(
+        "statsforecast",
+        "regression on sines and cosines of the 2 strongest peaks; tried: 4 and 6 (no better in noise)",
+        "two sinusoids at the periodogram's peaks; what is left is ARIMA",
+        lambda batch: local.harmonic_arima(),
+        SLOW,
+        ("100",),
+    ),
+    "AutoETS": Method(
+        "statsforecast",
+        "every form, season of the strongest peak up to 24; tried: a season always (worse)",
+        "a level, a slope and one season that drift",
+        lambda batch: local.auto_ets(),
+        SLOW,
+    ),
+    "AutoCES": Method(
+        "statsforecast",
+        "season of the strongest peak",
+        "complex level and one season that drift",
+        lambda batch: local.auto_ces(),
+    ),
+    "MSTL": Method(
+        "statsforecast",
+        "seasons of the 2 strongest peaks, AutoETS for the rest; tried: 1 and 3 seasons, AutoARIMA for the rest",
+        "two seasons of whole periods of at most half the window, and a trend",
+        lambda batch: local.mstl(),
+    ),
+    "AutoReg": Method(
+        "statsmodels",
+        "order up to N / 3 by AIC, no constant; tried: BIC, HQIC, up to 16 to 45 lags, a constant",
+        "a recurrence driven by white noise",
+        lambda batch: local.autoreg(),
+    ),
+    "Hankel DMD": Method(
+        "pydmd",
+        "2 N / 3 delays, rank by Gavish and Donoho's threshold, exact modes, optimal amplitudes; "
+        "tried: 33 to 75 delays, rank by 90, 99 and 99.5 % of the energy, forward and backward, total least squares, "
+        "BOPDMD",
+        "a sum of exponentials",
+        lambda batch: local.hankel_dmd(),
+    ),
+    "Hankel DMD, told": Method(
+        "pydmd",
+        "the same with 0.6 N delays, told the number of sinusoids; tried: 0.5 N and 0.55 N",
+        "a sum of as many exponentials as there are",
+        local.hankel_dmd_told,
+        lookbacks=(),
+    ),
+    "FFT": Method(
+        "darts",
+        "the strongest bin; tried: 3, 5, 10, all",
+        "the window repeats itself",
+        lambda batch: local.darts_fft(),
+    ),
+    "NHITS": Method(
+        "neuralforecast",
+        "3 stacks of 2 layers of 512 at full resolution, 6,000 steps of 512 signals; "
+        "tried: pooling and interpolation as by default (worse)",
+        _TRAINED,
+        lambda batch: learned.network("NHITS", learned.nhits),
+        lookbacks=("100",),
+    ),
+    "PatchTST": Method(
+        "neuralforecast",
+        "3 layers of 128 units, patches of 16 every 8, no dropout, 1,800 steps of 512 signals; "
+        "tried in its place: TiDE (worse)",
+        _TRAINED,
+        lambda batch: learned.network("PatchTST", learned.patch_tst),
+        lookbacks=("100",),
+    ),
+    "LightGBM": Method(
+        "mlforecast",
+        "one model, 400 trees of 63 leaves on 100 lags of 20,000 signals, one step ahead and run on",
+        _TRAINED,
+        lambda batch: learned.lightgbm(),
+        lookbacks=("100",),
+    ),
+}

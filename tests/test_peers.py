@@ -1,0 +1,82 @@
+"""Other libraries: their adapters are short and stand apart, and the published tables miss nothing."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from harmonics_lib import MEASURED, check_forecaster, load_metrics, load_peers, load_peers_measured
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {"darts", "lightgbm", "mlforecast", "neuralforecast", "pydmd", "statsforecast", "statsmodels"}
+SHARED = {"by_window", "in_blocks"}  # what adapters have in common
+LEAST = {"AutoARIMA", "MSTL", "AutoReg", "Hankel DMD", "NHITS", "PatchTST", "sparse Bayesian", "auto", "persistence"}
+
+
+def test_adapters_have_at_most_ten_lines():
+    for name in ("local", "learned"):
+        tree = ast.parse((ROOT / "peers" / f"{name}.py").read_text())
+        for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
+            if ast.unparse(function.returns) == "Forecaster" and function.name not in SHARED:
+                assert len(code(function)) <= 10, f"{name}.{function.name}"
+
+
+def code(function):
+    """The lines of a function below its docstring, a line for each that holds code when it is set anew."""
+    return [line for statement in function.body[1:] for line in ast.unparse(statement).splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("folder", ["harmonics_lib", "notebooks", "benchmarks", "site"])
+def test_nothing_else_needs_a_peer_package(folder):
+    for path in [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.ipynb")]:
+        imported = re.findall(r'(?m)^[\s"]*(?:import|from) (\w+)', path.read_text())
+        assert not {*PACKAGES, "peers"} & set(imported), path.name
+
+
+def test_every_method_has_every_cell_on_the_same_windows_and_says_what_it_is():
+    table, notes = load_peers(), load_metrics("peers")
+    assert set(notes) == set(table["method"]) >= LEAST
+    for name, rows in table.groupby("method"):
+        assert {"package", "version", "settings", "assumes", "seconds_per_thousand"} <= set(notes[name])
+        assert re.fullmatch(r"\d+\.\d+.*", notes[name]["version"]) and notes[name]["seconds_per_thousand"] >= 0
+        for windows, same in rows.groupby("windows"):
+            ten = same[(same["step_from"] == 1) & (same["step_to"] == 10)]
+            cells = set(ten[["components", "noise_std", "periods"]].itertuples(index=False, name=None))
+            assert cells == {(c, n, p) for c in (1, 5, 20) for n in (0, 0.1) for p in ("whole", "any")}, (name, windows)
+            assert len(ten) == 12 and (ten["low"] <= ten["mse"]).all() and (ten["mse"] <= ten["high"]).all()
+            assert (ten["failed"] <= windows).all()
+        assert 200 in set(rows["windows"])
+
+
+def test_every_local_method_has_every_measured_series():
+    table = load_peers_measured()
+    assert set(table["series"]) == set(MEASURED) and set(table["horizon"]) == {10, 24}
+    counts = table[table["lookback"] == 100].groupby(["method", "series", "horizon"])["origin"]
+    for (name, series, _), origins in counts:
+        assert sorted(origins) == list(range(len(origins))), (name, series)
+    assert (counts.size().unstack(["series", "horizon"]).nunique() == 1).all(), "methods differ in their windows"
+    assert (table["error"] >= 0).all()
+
+
+@pytest.mark.parametrize("name", ["auto_ets", "auto_ces", "mstl", "autoreg", "hankel_dmd", "darts_fft"])
+def test_a_library_behind_its_adapter_is_a_forecaster(name):
+    for package in PACKAGES:
+        pytest.importorskip(package)
+    from peers import local
+
+    check_forecaster(getattr(local, name)())
+
+
+def test_what_a_library_gives_up_is_counted():
+    pytest.importorskip("statsforecast")
+    import torch
+
+    from peers import local
+
+    def give_up(window, horizon):
+        raise RuntimeError
+
+    forecaster = local.by_window(give_up)
+    window = torch.arange(40.0)[None]
+    assert (forecaster(window, 3) == 39).all() and forecaster.failed == 1
