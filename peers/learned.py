@@ -28,16 +28,19 @@ from harmonics_lib.published import build_dir
 LOOKBACK, HORIZON = 100, 24
 PROCESSES = [HarmonicProcess((1, 45), (2, 99), whole, noise_std=(0.003, 0.4)) for whole in (True, False)]
 NAMES = ("NHITS", "PatchTST", "LightGBM")
-SIGNALS = 1_000_000  # for a network; the trees of LightGBM get 20,000
-STEPS = {"NHITS": 6000, "PatchTST": 1800}  # of 512 signals: twelve minutes of one core each
+PART = 10_000  # signals drawn at a time, of whole and of any periods in turn
+SIGNALS = 1_000_000  # for a network; the trees of LightGBM get 6,667
+STEPS = {"NHITS": 6000, "PatchTST": 1200}  # of 512 signals: about ten minutes of one core each
 
 
-def training_signals(count: int, stream: str) -> Tensor:
-    """(count, LOOKBACK + HORIZON): windows of peak 1, and what they go on with, without noise. 10,000 at a time."""
+def training_signals(count: int, stream: str, noisy: bool = False) -> Tensor:
+    """(count, LOOKBACK + HORIZON): windows of peak 1, and how they go on, with ``noisy`` or without noise."""
     generator, parts = random_stream(0, stream), []
-    for part in range(count // 10_000):
-        batch = PROCESSES[part % 2].sample(10_000, LOOKBACK + HORIZON, LOOKBACK, generator=generator)
-        parts.append(torch.cat([batch.past, batch.future], dim=1) / batch.past.abs().amax(dim=1, keepdim=True))
+    for part in range(0, count, PART):
+        process = PROCESSES[part // PART % 2]
+        batch = process.sample(PART, LOOKBACK + HORIZON, LOOKBACK, generator=generator)
+        signals = batch.observed if noisy else torch.cat([batch.past, batch.future], dim=1)
+        parts.append(signals / batch.past.abs().amax(dim=1, keepdim=True))
     return torch.cat(parts)
 
 
@@ -114,11 +117,11 @@ def _train(model: NHITS | PatchTST, weights: Path) -> None:
 
 
 @cache
-def lightgbm(signals: int = 20_000) -> Forecaster:
+def lightgbm() -> Forecaster:
     """Gradient-boosted trees on the last 100 samples, one model for each step ahead, through mlforecast."""
     stored = folder() / "LightGBM"
     if not (stored / "seconds").exists():
-        _grow(signals, stored)
+        _grow(stored)
     trees = MLForecast.load(stored)
 
     def block(x: Tensor) -> Tensor:
@@ -128,11 +131,13 @@ def lightgbm(signals: int = 20_000) -> Forecaster:
     return in_blocks(block)
 
 
-def _grow(signals: int, stored: Path) -> None:
-    trees = LGBMRegressor(n_estimators=400, learning_rate=0.05, num_leaves=63, n_jobs=1, verbose=-1)
+def _grow(stored: Path) -> None:
+    """Every sample after the first 100 of a signal is forecast, so what goes on has to be noisy as the window is."""
+    observed = training_signals(2 * PART, "peers training", noisy=True)[::3]
+    trees = LGBMRegressor(n_estimators=200, learning_rate=0.1, num_leaves=63, n_jobs=1, verbose=-1)
     model = MLForecast([trees], freq=1, lags=range(1, LOOKBACK + 1), num_threads=1)
     begun = time.process_time()
-    model.fit(_long(training_signals(signals, "peers training").numpy()), max_horizon=HORIZON, cache_train_df=False)
+    model.fit(_long(observed.numpy()), max_horizon=HORIZON, cache_train_df=False)
     model.save(stored)
     (stored / "seconds").write_text(f"{time.process_time() - begun:.0f}")
 

@@ -70,18 +70,6 @@ def auto_arima() -> Forecaster:
     return by_window(lambda window, horizon: AutoARIMA().forecast(y=window, h=horizon)["mean"])
 
 
-def harmonic_arima(count: int = 2) -> Forecaster:
-    """The same for what a regression on sines and cosines of the ``count`` strongest peaks leaves."""
-
-    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
-        angles = 2 * np.pi * np.outer(np.arange(len(window) + horizon), peak_frequencies(window)[:count])
-        waves = np.hstack([np.sin(angles), np.cos(angles)])
-        past, ahead = np.split(waves, [len(window)])
-        return AutoARIMA().forecast(y=window, h=horizon, X=past, X_future=ahead)["mean"]
-
-    return by_window(continued)
-
-
 def auto_ets() -> Forecaster:
     """Exponential smoothing whose form is chosen by the corrected AIC, with the season of the strongest peak."""
 
@@ -135,8 +123,8 @@ def hankel_dmd(rank: int = 0, share: float = 2 / 3) -> Forecaster:
 
 
 def hankel_dmd_told(batch: SignalBatch) -> Forecaster:
-    """The same, told how many sinusoids there are: a square Hankel matrix holds the most."""
-    return hankel_dmd(rank=2 * batch.periods.shape[1], share=1 / 2)
+    """The same, told how many sinusoids there are: two exponentials for each, 20 of them in a matrix of 60 by 41."""
+    return hankel_dmd(rank=2 * batch.periods.shape[1], share=0.6)
 
 
 def darts_fft(count: int = 1) -> Forecaster:

@@ -66,18 +66,12 @@ METHODS = {
     "persistence": _ours("none", "nothing", lambda batch: persistence()),
     "AutoARIMA": Method(
         "statsforecast",
-        "as it comes, without a season; tried: stationary up to order 10 (better with 5 components, worse with 1)",
+        "as it comes, without a season; tried: stationary up to order 10 (better with 5 components only), "
+        "regression on sines and cosines of the 2, 4 and 6 strongest peaks (better with 1, worse with 20, three times "
+        "the time)",
         "a short recurrence driven by white noise, once or twice integrated or not",
         lambda batch: local.auto_arima(),
         SLOW,
-    ),
-    "AutoARIMA, harmonic": Method(
-        "statsforecast",
-        "regression on sines and cosines of the 2 strongest peaks; tried: 4 and 6 (no better in noise)",
-        "two sinusoids at the periodogram's peaks; what is left is ARIMA",
-        lambda batch: local.harmonic_arima(),
-        SLOW,
-        ("100",),
     ),
     "AutoETS": Method(
         "statsforecast",
@@ -114,7 +108,7 @@ METHODS = {
     ),
     "Hankel DMD, told": Method(
         "pydmd",
-        "the same with 0.6 N delays, told the number of sinusoids; tried: 0.5 N and 0.55 N",
+        "as Hankel DMD, but 0.6 N delays, and told the number of sinusoids; tried: 0.5 N and 0.55 N (worse in noise)",
         "a sum of as many exponentials as there are",
         local.hankel_dmd_told,
         lookbacks=(),
@@ -135,7 +129,7 @@ METHODS = {
     ),
     "PatchTST": Method(
         "neuralforecast",
-        "3 layers of 128 units, patches of 16 every 8, no dropout, 1,800 steps of 512 signals; "
+        "3 layers of 128 units, patches of 16 every 8, no dropout, 1,200 steps of 512 signals; "
         "tried in its place: TiDE (worse)",
         _TRAINED,
         lambda batch: learned.network("PatchTST", learned.patch_tst),
@@ -143,7 +137,8 @@ METHODS = {
     ),
     "LightGBM": Method(
         "mlforecast",
-        "one model, 400 trees of 63 leaves on 100 lags of 20,000 signals, one step ahead and run on",
+        "200 trees of 63 leaves for each step ahead, on 100 lags of 6,667 signals; "
+        "tried: one model, one step ahead and run on (worse)",
         _TRAINED,
         lambda batch: learned.lightgbm(),
         lookbacks=("100",),
