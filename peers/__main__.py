@@ -29,7 +29,7 @@ from peers.methods import METHODS
 CELLS = Grid(components=(1, 5, 20), noise_std=(0.0, 0.1)).cells()
 CELL = ["components", "noise_std", "periods"]
 HORIZONS = (10, 24)  # of the measured series
-TIMED = {200: 20, 1000: 200}  # windows by which a method is timed, by the most that it forecasts of a cell
+TIMED = {200: 50, 1000: 200}  # windows by which a method is timed, by the most that it forecasts of a cell
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def main(names: list[str]) -> None:
             series.forget(name)
             notes[name] = describe(name)
             write(path, json.dumps(notes, indent=1, sort_keys=True) + "\n")
-        for cell in CELLS:
+        for cell in (cell for cell in CELLS if cell[2] in method.periods):
             grid.add((name, *cell), score_cell)
         for one, kind in product(MEASURED, method.lookbacks):
             series.add((name, one, 100 if kind == "100" else MEASURED[one].long), score_series)

@@ -29,6 +29,7 @@ class Method:
         assumes: of the signal, in words.
         make: its forecaster, from the signals of a cell, of which it may use what it is told and no more.
         windows: of each cell that it forecasts.
+        periods: of the cells that it forecasts; whole ones stand for all where a method is slow, and cannot tell.
         lookbacks: with which it forecasts the measured series, 100 samples and a long one; none for ours.
     """
 
@@ -37,6 +38,7 @@ class Method:
     assumes: str
     make: Callable[[SignalBatch], Forecaster]
     windows: tuple[int, ...] = FAST
+    periods: tuple[str, ...] = ("whole", "any")
     lookbacks: tuple[str, ...] = ("100", "long")
 
     @property
@@ -72,6 +74,8 @@ METHODS = {
         "a short recurrence driven by white noise, once or twice integrated or not",
         lambda batch: local.auto_arima(),
         SLOW,
+        ("whole",),
+        ("100",),
     ),
     "AutoETS": Method(
         "statsforecast",
@@ -85,12 +89,14 @@ METHODS = {
         "season of the strongest peak",
         "complex level and one season that drift",
         lambda batch: local.auto_ces(),
+        SLOW,
     ),
     "MSTL": Method(
         "statsforecast",
         "seasons of the 2 strongest peaks, AutoETS for the rest; tried: 1 and 3 seasons, AutoARIMA for the rest",
         "two seasons of whole periods of at most half the window, and a trend",
         lambda batch: local.mstl(),
+        SLOW,
     ),
     "AutoReg": Method(
         "statsmodels",
