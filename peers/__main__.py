@@ -45,11 +45,11 @@ class Opening(FrozenSet):
 
 
 @dataclass(frozen=True)
-class OneCell:
-    """What ``evaluate`` asks of a grid, for the first signals of a single cell."""
+class OneCell(Grid):
+    """The first signals of a single cell."""
 
-    cell: tuple[int, float, str]
-    windows: int
+    cell: tuple[int, float, str] = (1, 0.0, "whole")
+    windows: int = 200
 
     def cells(self) -> dict[tuple[int, float, str], FrozenSet]:
         """The cell's test set."""
@@ -67,7 +67,7 @@ def score_cell(name: str, *cell: int | float | str) -> pd.DataFrame:
             made.append(METHODS[name].make(batch))
             return made[-1]
 
-        table = evaluate({}, OneCell(cell, windows), oracles={name: make})
+        table = evaluate({}, OneCell(cell=cell, windows=windows), oracles={name: make})
         tables.append(table.assign(windows=windows, failed=getattr(made[-1], "failed", 0)))
     return pd.concat(tables)
 

@@ -30,7 +30,7 @@ PROCESSES = [HarmonicProcess((1, 45), (2, 99), whole, noise_std=(0.003, 0.4)) fo
 NAMES = ("NHITS", "PatchTST", "LightGBM")
 PART = 10_000  # signals drawn at a time, of whole and of any periods in turn
 SIGNALS = 1_000_000  # for a network; the trees of LightGBM get 6,667
-STEPS = {"NHITS": 6000, "PatchTST": 1200}  # of 512 signals: about ten minutes of one core each
+STEPS = {"NHITS": 6000, "PatchTST": 1200}  # of 512 signals: 17 and 9 minutes of one core, shared
 
 
 def training_signals(count: int, stream: str, noisy: bool = False) -> Tensor:

@@ -16,6 +16,7 @@ from pydmd import HankelDMD
 from scipy.signal import find_peaks, periodogram
 from statsforecast.models import MSTL, AutoARIMA, AutoCES, AutoETS
 from statsmodels.tsa.ar_model import ar_select_order
+from statsmodels.tsa.statespace.structural import UnobservedComponents
 from torch import Tensor
 
 from harmonics_lib import SignalBatch, window_forecaster
@@ -106,6 +107,17 @@ def autoreg() -> Forecaster:
     def continued(window: np.ndarray, horizon: int) -> np.ndarray:
         chosen = ar_select_order(window, len(window) // 3, ic="aic", trend="n")
         return chosen.model.fit().forecast(horizon)
+
+    return by_window(continued)
+
+
+def unobserved_components(count: int = 3) -> Forecaster:
+    """Stochastic cycles with the periods of the ``count`` strongest peaks, and noise, by maximum likelihood."""
+
+    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+        cycles = [{"period": 1 / frequency, "harmonics": 1} for frequency in peak_frequencies(window)[:count]]
+        model = UnobservedComponents(window, freq_seasonal=cycles, irregular=True)
+        return model.fit(disp=0, method="lbfgs", maxiter=50).forecast(horizon)
 
     return by_window(continued)
 

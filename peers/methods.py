@@ -104,6 +104,14 @@ METHODS = {
         "a recurrence driven by white noise",
         lambda batch: local.autoreg(),
     ),
+    "UnobservedComponents": Method(
+        "statsmodels",
+        "cycles with the periods of the 3 strongest peaks, no level; tried: 5 and 8 cycles, one cycle of any period, "
+        "a level",
+        "three sinusoids of the periodogram's periods whose amplitudes and phases drift, and noise",
+        lambda batch: local.unobserved_components(),
+        SLOW,
+    ),
     "Hankel DMD": Method(
         "pydmd",
         "2 N / 3 delays, rank by Gavish and Donoho's threshold, exact modes, optimal amplitudes; "
