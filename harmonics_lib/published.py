@@ -290,12 +290,22 @@ def load_peers() -> pd.DataFrame:
 
     The columns are those of ``evaluate``, and ``windows``, by how many of a cell's a row is the mean, and
     ``failed``, how many of them a library gave up, where the last value stands in. What each method is,
-    its version, settings and times: ``load_metrics("peers")``.
+    its version, settings and times: ``load_peer_methods``.
 
     Raises:
         ValueError: none are published, or the file is damaged.
     """
     return _load_table("peers")
+
+
+def load_peer_methods() -> dict[str, dict]:
+    """By method of ``load_peers``: its package, version, settings, what it assumes, seconds a thousand windows.
+
+    Raises:
+        ValueError: none are published, or the file is damaged.
+    """
+    roots = [root for root in (results_dir(), _shipped_results()) if (root / "metrics" / "peers.json").exists()]
+    return _load_json("metrics", "peers", roots or [results_dir()])
 
 
 def load_peers_measured() -> pd.DataFrame:
