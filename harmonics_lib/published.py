@@ -288,9 +288,9 @@ def load_one_step_errors() -> pd.DataFrame:
 def load_peers() -> pd.DataFrame:
     """The published scores of other libraries, and of ours on the same windows (``make peers``).
 
-    The columns are those of ``evaluate``, and ``windows``, by how many of a cell's a row is the mean, and
-    ``failed``, how many of them a library gave up, where the last value stands in. What each method is,
-    its version, settings and times: ``load_peer_methods``.
+    The columns are those of ``evaluate`` but ``crps`` and ``probe``, and ``windows``, of how many of a
+    cell's a row is the mean, and ``failed``, how many of them a library gave up, where the last value
+    stands in. What each method is, its version, settings and times: ``load_peer_methods``.
 
     Raises:
         ValueError: none are published, or the file is damaged.

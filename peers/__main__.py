@@ -67,7 +67,7 @@ def score_cell(name: str, *cell: int | float | str) -> pd.DataFrame:
             made.append(METHODS[name].make(batch))
             return made[-1]
 
-        table = evaluate({}, OneCell(cell=cell, windows=windows), oracles={name: make})
+        table = evaluate({}, OneCell(cell=cell, windows=windows), oracles={name: make}).drop(columns=["crps", "probe"])
         tables.append(table.assign(windows=windows, failed=getattr(made[-1], "failed", 0)))
     return pd.concat(tables)
 
