@@ -1,6 +1,6 @@
 """Builds the site from the published notebooks: sources for Sphinx, which then makes the pages.
 
-Figures become vectors with their descriptions, the code of cells tagged hide-input is folded away,
+Figures become vectors of lines and letters with their descriptions, the code of cells tagged hide-input is folded away,
 numbers lose the markers by which they are filled in, the badge, a remote picture, becomes a link,
 the overview becomes the first page, and the playground is one more.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 from export import export, page
+from figures import with_letters
 from sphinx.cmd.build import build_main
 
 from harmonics_lib.published import build_dir, results_dir
@@ -75,7 +76,7 @@ def _code(cell, notebook: str) -> None:
             cell.metadata["mystnb"] = {"image": {"alt": about["alt"]}}
             vector = results_dir() / "figures" / notebook / f"{about['figure']}.svg"
             if kind == "image/png" and vector.stat().st_size <= MOST_SVG_BYTES:
-                output.data = nbformat.NotebookNode({"image/svg+xml": vector.read_text()})
+                output.data = nbformat.NotebookNode({"image/svg+xml": with_letters(vector.read_text())})
 
 
 def build(folder: Path, only: Collection[str] = ()) -> int:
@@ -83,7 +84,8 @@ def build(folder: Path, only: Collection[str] = ()) -> int:
     assemble(folder / "source", only)
     export(folder / "html" / PLAYGROUND)
     here = Path(__file__).resolve().parent
-    return build_main(["-q", "-W", "--keep-going", "-E", "-c", str(here), str(folder / "source"), str(folder / "html")])
+    options = ["-q", "-W", "--keep-going", "-E", "-c", str(here), "-d", str(folder / "doctrees")]
+    return build_main([*options, str(folder / "source"), str(folder / "html")])
 
 
 if __name__ == "__main__":

@@ -1,17 +1,24 @@
 """Sphinx reads this: the site is made from the sources that build.py writes."""
 
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # our own extensions
+
 project = "Forecasting sums of sinusoids"
 html_title = project
 author = "The harmonics-lib maintainers"
 language = "en"
 
-extensions = ["myst_nb", "sphinx.ext.mathjax", "sphinx-mathjax-offline"]  # the last: no request leaves the site
+extensions = ["myst_nb", "formulas"]
 nb_execution_mode = "off"
 nb_merge_streams = True
 nb_output_stderr = "remove"
 nb_render_markdown_format = "myst"
 myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
 myst_heading_anchors = 3
+
+html_math_renderer = "katex"
 
 html_theme = "furo"
 html_static_path = ["static"]

@@ -27,15 +27,27 @@ pytestmark = pytest.mark.skipif(not CHROMIUM, reason="the site's tests need Chro
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """Address of the site, built by what make site calls."""
+def site_folder(tmp_path_factory):
+    """The pages, built by what make site calls."""
     folder = tmp_path_factory.mktemp("site")
     subprocess.run([sys.executable, ROOT / "site" / "build.py", folder], check=True)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder / "html")
+    return folder / "html"
+
+
+@pytest.fixture(scope="module")
+def site(site_folder):
+    """Address of the site."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site_folder)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+
+
+def test_is_small_and_its_figures_are_lines_and_letters(site_folder):
+    assert sum(path.stat().st_size for path in site_folder.rglob("*") if path.is_file()) <= 15e6
+    for figure in (site_folder / "_images").glob("*.svg"):
+        assert "<tspan" in figure.read_text() and "#DejaVu" not in figure.read_text(), figure.name
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +138,10 @@ class TestPage:
         page, wrong, _ = visit
         shown(page)
         assert wrong == []
-        assert page.locator(".math mjx-container").count() == page.locator(".math").count()
-        assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+        formulas = page.locator(".math").count()
+        assert page.locator(".math .katex-html").count() == page.locator(".math math").count() == formulas
+        assert page.locator(".katex-error, .math:empty").count() == 0
+        assert page.evaluate("!document.querySelector('.katex') || document.fonts.check('16px KaTeX_Main')")
         assert not any("$" in text for text in page.locator("article p, article td").all_inner_texts())
         for figure in page.locator(".cell_output img").all():
             assert len(figure.get_attribute("alt") or "") >= 50
@@ -161,7 +175,7 @@ class TestPage:
             const told = box => box.tabIndex == 0 && box.dataset.more == "right"
                 && getComputedStyle(box).maskImage.startsWith("linear-gradient(to left");
             const column = document.querySelector("article").getBoundingClientRect().right + 1;
-            const stands = box => box.matches("mjx-container, table, img, pre") && !box.closest("[data-more]")
+            const stands = box => box.matches(".katex, table, img, pre") && !box.closest("[data-more]")
                 && box.getBoundingClientRect().right > column;
             return [...document.querySelectorAll("article *")].filter(box => cut(box) && !told(box) || stands(box))
                 .map(box => box.outerHTML.slice(0, 200));

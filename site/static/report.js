@@ -24,8 +24,7 @@ function reach() {
 }
 
 addEventListener("load", async () => {
-  await window.MathJax?.startup?.promise;
-  await document.fonts.ready; // those of the formulas, too: they are asked for once the formulas are set
+  await document.fonts.ready; // those of the formulas, too
   const watch = new ResizeObserver(reach); // a cell unfolds, a box becomes narrower
   document.querySelectorAll(SCROLLING).forEach((box) => watch.observe(box));
   document.fonts.addEventListener("loadingdone", reach);
