@@ -2,6 +2,10 @@
 
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from harmonics_lib.published import results_dir
+from harmonics_lib.report.prose import pages_url
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # our own extensions
 
@@ -10,7 +14,7 @@ html_title = project
 author = "The harmonics-lib maintainers"
 language = "en"
 
-extensions = ["myst_nb", "formulas"]
+extensions = ["myst_nb", "notfound.extension", "discovery", "formulas"]
 nb_execution_mode = "off"
 nb_merge_streams = True
 nb_output_stderr = "remove"
@@ -24,6 +28,9 @@ html_theme = "furo"
 html_static_path = ["static"]
 html_css_files = ["report.css"]
 html_js_files = ["report.js"]
+html_baseurl = pages_url()  # canonical addresses
+html_extra_path = [str(results_dir() / "figures" / "00_overview" / "methods.png")]  # the preview of a link
+notfound_urls_prefix = urlsplit(pages_url()).path
 html_favicon = "static/favicon.svg"
 html_show_sphinx = False
 html_copy_source = False

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import re
 import shutil
 import subprocess
 import sys
@@ -9,10 +10,13 @@ import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
-from urllib.parse import urldefrag
+from urllib.parse import urldefrag, urlsplit
 
 import nbformat
 import pytest
+import yaml
+
+from harmonics_lib.report.prose import pages_url
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "results" / "notebooks").glob("*.ipynb"))
@@ -48,6 +52,47 @@ def test_is_small_and_its_figures_are_lines_and_letters(site_folder):
     assert sum(path.stat().st_size for path in site_folder.rglob("*") if path.is_file()) <= 15e6
     for figure in (site_folder / "_images").glob("*.svg"):
         assert "<tspan" in figure.read_text() and "#DejaVu" not in figure.read_text(), figure.name
+
+
+def test_pages_say_what_they_ask_and_answer_to_those_who_pass_them_on(site_folder):
+    told = set()
+    for name in [*PAGES, "playground"]:
+        page = (site_folder / f"{name}.html").read_text()
+        (about,) = re.findall(r'<meta name="description" content="([^"]*)">', page)
+        assert f'<meta property="og:description" content="{about}">' in page and not re.search(r"<|\*|`|\$", about)
+        assert f'<link rel="canonical" href="{pages_url()}{name}.html"' in page
+        (picture,) = re.findall(rf'<meta property="og:image" content="{pages_url()}([^"]*)">', page)
+        assert (site_folder / picture).read_bytes().startswith(b"\x89PNG")
+        told.add(about)
+    assert len(told) == len(PAGES) + 1
+
+
+def test_search_engines_find_every_page_and_the_lost_find_home(site_folder):
+    listed = re.findall(r"<loc>(.*?)</loc>", (site_folder / "sitemap.xml").read_text())
+    assert sorted(listed) == sorted(f"{pages_url()}{name}.html" for name in [*PAGES, "playground"])
+    assert f"Sitemap: {pages_url()}sitemap.xml" in (site_folder / "robots.txt").read_text()
+    lost = (site_folder / "404.html").read_text()
+    home = urlsplit(pages_url()).path
+    for link in re.findall(r'(?:href|src)="([^"#]+)"', lost):
+        assert link.startswith((home, "https://")), f"{link} is looked for in the wrong place"
+        local = link.partition("?")[0].removeprefix(home)
+        assert link.startswith("https://") or (site_folder / (local or "index.html")).exists(), link
+
+
+def test_the_workflow_publishes_what_make_site_makes():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "pages.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    used = dict(step["uses"].split("@") for step in job["steps"] if "uses" in step)
+    assert all(re.fullmatch(r"v\d+", version) for version in used.values())
+    assert list(used) == [f"actions/{name}" for name in (
+        "checkout", "setup-python", "configure-pages", "upload-pages-artifact", "deploy-pages",
+    )]  # fmt: skip
+    assert workflow["permissions"] == {"contents": "read", "pages": "write", "id-token": "write"}
+    makefile = (ROOT / "Makefile").read_text()
+    for command in (step["run"] for step in job["steps"] if "run" in step):
+        assert f"\n{command.removeprefix('make ')}:" in makefile
+    (folder,) = [step["with"]["path"] for step in job["steps"] if "upload-pages" in step.get("uses", "")]
+    assert f"open {folder}/index.html" in makefile
 
 
 @pytest.fixture(scope="module")
