@@ -14,7 +14,7 @@ export MALLOC_TOP_PAD_ = 268435456
 export HARMONICS_RETRAIN = $(RETRAIN)
 unexport MPLBACKEND JUPYTER_PATH
 
-.PHONY: help setup report quick train limit measured peers test colab site lint lab badges bench lock clean
+.PHONY: help setup report quick train limit measured peers test colab site pdf lint lab badges bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -83,6 +83,9 @@ colab: .venv/test ## run a notebook as Colab would, in an empty environment with
 site: .venv/site ## make web pages of the published report in build/site/html, which need no network
 	$(BIN)/python site/build.py
 	@echo "open build/site/html/index.html, or: $(BIN)/python -m http.server -d build/site/html"
+
+pdf: .venv/site ## print the whole report as build/site/report.pdf; needs Chromium
+	$(BIN)/python site/pdf.py
 
 lint: .venv/lint ## ruff over code and notebooks
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

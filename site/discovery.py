@@ -10,9 +10,7 @@ from harmonics_lib.published import results_dir
 from harmonics_lib.report.prose import OVERVIEW, pages_url
 
 _NOT_LISTED = {"404", "genindex", "search"}
-_PLAYGROUND = (
-    "Sums of up to 45 sinusoids: see 100 samples, guess what comes next, and compare with the methods of the report."
-)
+_PLAYGROUND = "Sums of up to 45 sinusoids: see 100 samples, guess what comes next, compare it with forecasts."
 
 
 def description(page: str) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import os
 import re
 import shutil
 import subprocess
@@ -77,6 +78,24 @@ def test_search_engines_find_every_page_and_the_lost_find_home(site_folder):
         assert link.startswith((home, "https://")), f"{link} is looked for in the wrong place"
         local = link.partition("?")[0].removeprefix(home)
         assert link.startswith("https://") or (site_folder / (local or "index.html")).exists(), link
+
+
+def test_the_report_is_printed_with_contents_links_and_all_of_its_pages(tmp_path):
+    subprocess.run([sys.executable, ROOT / "site" / "pdf.py", tmp_path], check=True)
+    printed = (tmp_path / "report.pdf").read_bytes()
+    assert len(re.findall(rb"/Type /Page\b", printed)) >= 10 * len(PAGES)
+    assert b"/Outlines" in printed
+    for name in PAGES[1:]:
+        assert f"/document-{name}".encode() in printed, f"no link leads to {name}"
+
+
+def test_without_chromium_make_pdf_says_what_it_needs(tmp_path):
+    command = [sys.executable, ROOT / "site" / "pdf.py", tmp_path]
+    done = subprocess.run(command, env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert (
+        done.stdout == "make pdf prints with Chromium: expected chromium or google-chrome on the path, found neither.\n"
+    )
 
 
 def test_the_workflow_publishes_what_make_site_makes():
