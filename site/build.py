@@ -2,18 +2,23 @@
 
 Figures become vectors of lines and letters with their descriptions, the code of cells tagged hide-input is folded away,
 numbers lose the markers by which they are filled in, the badge, a remote picture, becomes a link,
-the overview becomes the first page, and the playground is one more.
+what is animated stands still at its end, figures that move come after their stills, the overview becomes
+the first page, and the playground is one more.
 """
 
+import base64
+import io
 import re
 import shutil
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import nbformat
-from export import export, page
+from export import export, moving, page
 from figures import with_letters
+from nbformat import NotebookNode
+from PIL import Image
 from sphinx.cmd.build import build_main
 
 from harmonics_lib.published import build_dir, results_dir
@@ -43,6 +48,7 @@ def assemble(target: Path, only: Collection[str] = ()) -> None:
         notebook = nbformat.read(results_dir() / "notebooks" / f"{name}.ipynb", as_version=4)
         for cell in notebook.cells:
             _markdown(cell) if cell.cell_type == "markdown" else _code(cell, name)
+        notebook.cells = [made for cell in notebook.cells for made in (cell, *_moving(cell, name))]
         if name == OVERVIEW:
             pages = "\n".join([*(other for other in names if other != OVERVIEW), PLAYGROUND])
             contents = f"```{{toctree}}\n:hidden:\n\n{pages}\n```"
@@ -76,7 +82,27 @@ def _code(cell, notebook: str) -> None:
             cell.metadata["mystnb"] = {"image": {"alt": about["alt"]}}
             vector = results_dir() / "figures" / notebook / f"{about['figure']}.svg"
             if kind == "image/png" and vector.stat().st_size <= MOST_SVG_BYTES:
-                output.data = nbformat.NotebookNode({"image/svg+xml": with_letters(vector.read_text())})
+                output.data = NotebookNode({"image/svg+xml": with_letters(vector.read_text())})
+            elif kind == "image/gif":  # nothing moves on a page by itself
+                cell.metadata["mystnb"]["image"]["alt"] = f"The last picture of this: {about['alt']}"
+                output.data = NotebookNode({"image/png": _last_picture(output.data[kind])})
+
+
+def _last_picture(animation: str) -> str:
+    """The last frame of a GIF as PNG, both in base 64."""
+    still = io.BytesIO()
+    with Image.open(io.BytesIO(base64.b64decode(animation))) as picture:
+        picture.seek(picture.n_frames - 1)
+        picture.save(still, "png")
+    return base64.b64encode(still.getvalue()).decode()
+
+
+def _moving(cell, notebook: str) -> Iterator[NotebookNode]:
+    """Cells with the figures that move, if any, to come after a cell with their stills."""
+    for output in cell.get("outputs", []):
+        for about in output.get("metadata", {}).values():
+            if isinstance(about, dict) and (figure := moving(notebook, about.get("figure"))):
+                yield nbformat.v4.new_markdown_cell(f"```{{raw}} html\n{figure}\n```", id=f"moving-{about['figure']}")
 
 
 def build(folder: Path, only: Collection[str] = ()) -> int:

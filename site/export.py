@@ -1,4 +1,4 @@
-"""Writes what the playground needs beside its page: one script, the style sheet, and the networks' weights.
+"""Writes what the playground and the figures that move need: scripts, style sheets, and the networks' weights.
 
 Pages have to work from a disk, too, where browsers load neither modules nor data. So the modules
 become one script, each in a scope of its own, and weights become scripts that are loaded when they are wanted.
@@ -19,15 +19,29 @@ from harmonics_lib.published import NETWORKS, results_dir
 from harmonics_lib.report.plotting import METHODS
 
 HERE = Path(__file__).resolve().parent / "playground"
+# Figures that move: notebook and still that each comes after -> its script, and the colour that the report gives it.
+MOVING = {
+    ("02_spectral_leakage", "dirichlet"): ("leakage", METHODS["DFT"][0]),
+    ("03_small_lstm", "free_running"): ("free_running", METHODS["small LSTM"][0]),
+    ("06_limits", "posterior"): ("propagation", METHODS["sparse Bayesian"][0]),
+    ("09_state_space", "roots"): ("eigenvalues", "#D55E00"),
+}
+_MOVING = """<link rel="stylesheet" href="playground/toolkit.css">
+<link rel="stylesheet" href="playground/moving.css">
+<script defer src="playground/{name}.js"></script>
+<figure class="moving" id="{name}" style="--colour: {colour}" data-white="{white!r}" hidden></figure>"""
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function|const) (\w+))", re.MULTILINE)
 
 
 def export(folder: Path) -> None:
-    """Write the playground's files into ``folder``."""
+    """Write the files of the playground and of the figures that move into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "playground.js").write_text(joined("app"))
-    shutil.copy(HERE / "playground.css", folder)
+    for name, _ in MOVING.values():
+        (folder / f"{name}.js").write_text(joined(name))
+    for sheet in HERE.glob("*.css"):
+        shutil.copy(sheet, folder)
     for name in NETWORKS:
         (folder / f"{name}.js").write_text(_packed(name))
 
@@ -36,6 +50,14 @@ def page() -> str:
     """The page's content as HTML, with what it takes from the report: styles, networks' trainings, a constant."""
     report = {"white": white_noise_level(100), "styles": METHODS, "learned": NETWORKS}
     return (HERE / "page.html").read_text().replace("REPORT", json.dumps(report))
+
+
+def moving(notebook: str, still: str) -> str | None:
+    """HTML of the figure that moves after this still, with its script and style sheets; None if there is none."""
+    if (notebook, still) not in MOVING:
+        return None
+    name, colour = MOVING[notebook, still]
+    return _MOVING.format(name=name, colour=colour, white=white_noise_level(100))
 
 
 def joined(name: str) -> str:

@@ -1,8 +1,8 @@
 // The page: what the reader does, and what is then drawn.
 
-import { chart, element } from "./chart.js";
+import { chart, element, short } from "./chart.js";
 import { forecast, METHODS, peak } from "./methods.js";
-import { describe, errors, pictureOf, short } from "./picture.js";
+import { describe, errors, pictureOf } from "./picture.js";
 import { HORIZON, LOOKBACK } from "./signals.js";
 import { bins } from "./spectrum.js";
 import { fromHash, RANGES, readSeries, toHash } from "./state.js";

@@ -10,6 +10,16 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** A number in few digits. */
+export function short(value) {
+  if (!Number.isFinite(value)) return "–";
+  if (value !== 0 && Math.abs(value) < 1e-9) return "< 1e-9";
+  const size = Math.abs(value);
+  const far = value !== 0 && (size < 1e-3 || size >= 1e5);
+  const text = far ? value.toExponential(1) : size < 100 ? value.toPrecision(2) : value.toFixed(0);
+  return text.replace(/^-/, "−");
+}
+
 /** About ``count`` round numbers from low to high. */
 function ticks(low, high, count) {
   const rough = (high - low) / count;
@@ -62,19 +72,22 @@ function write(text, x, y, anchor) {
 
 function marks(inside, xOf, yOf) {
   const add = (name, attributes, ...children) => inside.append(element(name, attributes, ...children));
+  const curve = (places, values, attributes) => {
+    let [path, pen] = ["", "M"];
+    values.forEach((value, i) => {
+      path += Number.isFinite(value) ? `${pen}${xOf(places[i]).toFixed(1)},${yOf(value).toFixed(1)}` : "";
+      pen = Number.isFinite(value) ? "L" : "M";
+    });
+    add("path", { d: path, fill: "none", ...attributes });
+  };
   return {
     /** The range of x from one value to another, shaded. */
     band: (from, to) =>
       add("rect", { class: "band", x: xOf(from), y: 0, width: xOf(to) - xOf(from), height: 2000 }),
     /** Values at from, from + 1, …; what is not finite is a gap. */
-    line(values, from, attributes) {
-      let [path, pen] = ["", "M"];
-      Array.from(values).forEach((value, i) => {
-        path += Number.isFinite(value) ? `${pen}${xOf(from + i).toFixed(1)},${yOf(value).toFixed(1)}` : "";
-        pen = Number.isFinite(value) ? "L" : "M";
-      });
-      add("path", { d: path, fill: "none", ...attributes });
-    },
+    line: (values, from, attributes) => curve(Array.from(values, (_, i) => from + i), values, attributes),
+    /** Values at any places, joined in their order. */
+    curve,
     /** Lines from 0 to the values at places. */
     stems(places, values, attributes) {
       for (const [i, place] of places.entries()) {

@@ -48,17 +48,21 @@ function lstm(weights, sample, { state, memory }) {
   return { state: next.map((value, i) => sigmoid(output[i]) * Math.tanh(value)), memory: next };
 }
 
-/** The small LSTM: every sample predicts the next; beyond the window it runs on its own predictions. */
-function smallLstm({ weights, settings }, window, horizon) {
+/** A function that hears a sample and predicts the next one: the small LSTM, which has heard nothing yet. */
+function smallLstmListener({ weights, settings }) {
   const nothing = new Float64Array(settings.hidden);
   let cell = { state: nothing, memory: nothing };
-  for (const sample of window) cell = lstm(weights, sample, cell);
-  const ahead = [linear(weights, "head", cell.state)[0]];
-  while (ahead.length < horizon) {
-    cell = lstm(weights, ahead.at(-1), cell);
-    ahead.push(linear(weights, "head", cell.state)[0]);
-  }
-  return Float64Array.from(ahead);
+  return (sample) => {
+    cell = lstm(weights, sample, cell);
+    return linear(weights, "head", cell.state)[0];
+  };
+}
+
+/** The small LSTM: every sample predicts the next; beyond the window it runs on its own predictions. */
+function smallLstm(trained, window, horizon) {
+  const hear = smallLstmListener(trained);
+  let next = Array.from(window, hear).at(-1);
+  return Float64Array.from({ length: horizon }, (_, step) => (next = step === 0 ? next : hear(next)));
 }
 
 /** A GRU cell that is fed its own last prediction, and a head that reads the next one off its state. */
@@ -212,19 +216,30 @@ const CLASSES = {
   WienerNetwork: wienerNetwork,
 };
 
-/**
- * A forecaster ``(window (100,), horizon) -> (horizon,)`` from a network as the build exports it.
- *
- * @param description class and settings, as in the network's config.json; shapes, a list of [name, shape].
- * @param numbers all weights in that order, a Float32Array.
- */
-export function network({ class: kind, settings, shapes }, numbers) {
+/** What a network has learned, from what the build exports of it (see ``network``). */
+function trainedNetwork({ settings, shapes }, numbers) {
   const weights = {};
   let at = 0;
   for (const [name, [rows, columns]] of shapes) {
     const take = (count) => Float64Array.from(numbers.subarray(at, (at += count)));
     weights[name] = columns ? Array.from({ length: rows }, () => take(columns)) : take(rows);
   }
-  const trained = { weights, settings, tables: {} };
-  return (window, horizon) => CLASSES[kind](trained, window, horizon);
+  return { weights, settings, tables: {} };
+}
+
+/**
+ * A forecaster ``(window (100,), horizon) -> (horizon,)`` from a network as the build exports it.
+ *
+ * @param description class and settings, as in the network's config.json; shapes, a list of [name, shape].
+ * @param numbers all weights in that order, a Float32Array.
+ */
+export function network(description, numbers) {
+  const trained = trainedNetwork(description, numbers);
+  return (window, horizon) => CLASSES[description.class](trained, window, horizon);
+}
+
+/** A function that makes a new ``smallLstmListener`` of the small LSTM, exported in the same way. */
+export function listeners(description, numbers) {
+  const trained = trainedNetwork(description, numbers);
+  return () => smallLstmListener(trained);
 }

@@ -1,5 +1,6 @@
 // What a state shows: the window, what comes after it, and in words what is seen.
 
+import { short } from "./chart.js";
 import { peak } from "./methods.js";
 import { bins, harmonics } from "./spectrum.js";
 import { drawSignal, HORIZON, LOOKBACK } from "./signals.js";
@@ -32,16 +33,6 @@ export function errors(ahead, { truth, unit }) {
     for (let i = 0; i < steps; i++) sum += (ahead[i] - truth[i]) ** 2;
     return Math.sqrt(sum / steps) / unit;
   });
-}
-
-/** A number in few digits. */
-export function short(value) {
-  if (!Number.isFinite(value)) return "–";
-  if (value !== 0 && Math.abs(value) < 1e-9) return "< 1e-9";
-  const size = Math.abs(value);
-  const far = value !== 0 && (size < 1e-3 || size >= 1e5);
-  const text = far ? value.toExponential(1) : size < 100 ? value.toPrecision(2) : value.toFixed(0);
-  return text.replace(/^-/, "−");
 }
 
 /** What is seen, in sentences; ``ranking`` lists [name, errors] from the best, where there is a truth to judge by. */

@@ -4,7 +4,7 @@ export const LOOKBACK = 100; // samples that are seen
 export const HORIZON = 50; // samples to forecast
 
 /** A function that draws from [0, 1): Marsaglia's xorshift of 32 bits, from a hash of seed and purpose. */
-function randomStream(seed, purpose) {
+export function randomStream(seed, purpose) {
   let state = 2166136261; // FNV-1a
   for (const letter of `${seed}/${purpose}`) state = Math.imul(state ^ letter.codePointAt(0), 16777619);
   const draw = () => {

@@ -41,25 +41,46 @@ function fit(window, process, white) {
   const { frequencies, mass } = prior(process, 1 / (4 * length));
   const table = waves(frequencies, 0, length);
   const onGrid = process.whole || frequencies.length === 1;
-  let belief = priorBelief(window, mass, Math.min(noiseLevel(window, white) ** 2, 0.5));
-  for (let step = 0; step < (onGrid ? ITERATIONS : ITERATIONS / 2); step++) {
-    belief = propagated(belief, table, step === 0);
-  }
+  const belief = beliefs(window, mass, table, white, onGrid ? ITERATIONS : ITERATIONS / 2).at(-1);
   if (onGrid) return { frequencies, belief };
   const ends = [1 / process.longest, 1 / process.shortest];
   return leaveGrid(...strongest(belief, table, frequencies), ends, (ends[1] - ends[0]) / frequencies.length);
 }
 
+/** What is believed of a window of power 1 before and after each of so many steps of expectation propagation. */
+function beliefs(window, mass, table, white, steps) {
+  const found = [priorBelief(window, mass, Math.min(noiseLevel(window, white) ** 2, 0.5))];
+  for (let step = 0; step < steps; step++) found.push(propagated(found[step], table, step === 0));
+  return found;
+}
+
+/**
+ * What is believed of a window of whole periods, before and after each of 30 steps: the probability of each period,
+ * the standard deviation of the noise in the window's unit, and the count of components.
+ */
+export function beliefsByStep(window, process, white) {
+  const scale = rms(window) || 1;
+  const { frequencies, mass } = prior(process);
+  const table = waves(frequencies, 0, window.length);
+  const scaledWindow = window.map((value) => value / scale);
+  return beliefs(scaledWindow, mass, table, white, ITERATIONS).map((belief) => ({
+    probabilities: belief.probabilities,
+    noise: scale * Math.sqrt(belief.noise),
+    count: belief.count,
+  }));
+}
+
 /**
  * A belief about a window of power 1: a factor exp(-precision |a|² / 2 + Re(conj(shift) a)) for the amplitude a of
- * each frequency, the probability ``mass`` of each for one component, the expected ``count`` of components, and
- * the variance of the noise.
+ * each frequency, the probability ``mass`` of each for one component, the ``probabilities`` that each is present, the
+ * expected ``count`` of components, and the variance of the noise.
  */
 function priorBelief(window, mass, noise) {
   const [count, nothing] = [Math.sqrt(COMPONENTS[0] * COMPONENTS[1]), mass.map(() => 0)];
   const belief = { window, mass, noise: Math.max(noise, LEAST_NOISE), count, shift: { re: nothing, im: nothing } };
   const { present, variance } = slab(belief);
-  return { ...belief, precision: present.map((probability, p) => 1 / (probability * variance[p])) };
+  const precision = present.map((probability, p) => 1 / (probability * variance[p]));
+  return { ...belief, probabilities: present, precision };
 }
 
 /**
@@ -107,16 +128,19 @@ function propagated(belief, table, first = false, damping = 0.5) {
   const noise = first ? belief.noise : clamp(posterior.unexplained, LEAST_NOISE, 0.9);
   const { present, variance: slabs } = slab({ ...belief, noise });
   const next = { precision: belief.precision.slice(), re: belief.shift.re.slice(), im: belief.shift.im.slice() };
+  const probabilities = new Float64Array(present.length);
   let expected = 0;
   for (let p = 0; p < present.length; p++) {
     const factor = { precision: belief.precision[p], re: belief.shift.re[p], im: belief.shift.im[p] };
     const marginal = { variance: posterior.variance[p], re: posterior.mean.re[p], im: posterior.mean.im[p] };
     const { probability, ...matched } = matchedFactor(factor, marginal, present[p], slabs[p]);
     for (const name in next) next[name][p] += (first ? 1 : damping) * (matched[name] - next[name][p]);
+    probabilities[p] = probability;
     expected += (probability * belief.count * belief.mass[p]) / present[p];
   }
   const count = first ? belief.count : clamp(belief.count + damping * (expected - belief.count), ...COMPONENTS);
-  return { ...belief, noise, precision: next.precision, shift: { re: next.re, im: next.im }, count };
+  const shift = { re: next.re, im: next.im };
+  return { ...belief, noise, precision: next.precision, shift, count, probabilities };
 }
 
 /** The factor of one amplitude that matches the moments of spike and slab in its cavity. */

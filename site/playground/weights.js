@@ -5,11 +5,11 @@ import { network } from "./networks.js";
 const arrivals = {}; // name -> what to do with the description and the packed weights
 globalThis.publishNetwork = (name, description, packed) => arrivals[name](description, packed);
 
-/** A promise of the forecaster of a published network, whose script lies in ``folder``. */
-export function loadNetwork(folder, name) {
+/** A promise of what ``made`` makes, a forecaster, of a published network, whose script lies in ``folder``. */
+export function loadNetwork(folder, name, made = network) {
   return new Promise((resolve, reject) => {
     arrivals[name] = (description, packed) =>
-      unpacked(packed).then((numbers) => resolve(network(description, numbers)), reject);
+      unpacked(packed).then((numbers) => resolve(made(description, numbers)), reject);
     const script = document.createElement("script");
     script.src = `${folder}${name}.js`;
     script.onerror = () => reject(new Error(`expected the weights of ${name} at ${script.src}, got nothing`));
