@@ -27,21 +27,24 @@ MOVING = {
     ("09_state_space", "roots"): ("eigenvalues", "#D55E00"),
 }
 _MOVING = """<link rel="stylesheet" href="playground/toolkit.css">
-<link rel="stylesheet" href="playground/moving.css">
-<script defer src="playground/{name}.js"></script>
+<link rel="stylesheet" href="moving/moving.css">
+<script defer src="moving/{name}.js"></script>
 <figure class="moving" id="{name}" style="--colour: {colour}" data-white="{white!r}" hidden></figure>"""
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:function|const) (\w+))", re.MULTILINE)
 
 
 def export(folder: Path) -> None:
-    """Write the files of the playground and of the figures that move into ``folder``."""
+    """Write the playground's files into ``folder``, and those of the figures that move beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "playground.js").write_text(joined("app"))
+    for sheet in ("toolkit.css", "playground.css"):
+        shutil.copy(HERE / sheet, folder)
+    beside = folder.parent / "moving"
+    beside.mkdir(exist_ok=True)
+    shutil.copy(HERE / "moving.css", beside)
     for name, _ in MOVING.values():
-        (folder / f"{name}.js").write_text(joined(name))
-    for sheet in HERE.glob("*.css"):
-        shutil.copy(sheet, folder)
+        (beside / f"{name}.js").write_text(joined(name))
     for name in NETWORKS:
         (folder / f"{name}.js").write_text(_packed(name))
 

@@ -100,7 +100,8 @@ export function train(system, kind, epochs) {
 
 /**
  * The roots of z^N - sum of g_k z^(N - 1 - k), as {re, im}: eigenvalues of the companion matrix of the impulse
- * response g. Source: Aberth (1973).
+ * response g. Where that fades to less than rounding, the small roots are truer than a solver for eigenvalues has
+ * them, which sees only the matrix to rounding. Source: Aberth (1973).
  */
 export function roots(response) {
   const count = response.length;
@@ -217,8 +218,8 @@ if (globalThis.document?.getElementById("eigenvalues")) {
   movingFigure("eigenvalues", {
     title: "Roots, as they are learned.",
     advice:
-      "Play: two dots wander into the rings on the circle, and the rest stay about where they began. Then take the " +
-      "three sines of the study, whose loss falls and whose rings stay empty; the spaced ones; larger weights.",
+      "Play: two dots wander into the rings on the circle, and the rest stay inside. Then take the " +
+      "three sines of the study, whose loss falls while the rings near 1 stay empty; the spaced ones; larger weights.",
     controls: {
       epoch: { label: "epoch", min: 0, max: EPOCHS, step: 1, value: 0 },
       kind: {
@@ -230,6 +231,7 @@ if (globalThis.document?.getElementById("eigenvalues")) {
     },
     plays: "epoch",
     another: "Another start",
+    seed: 5,
     panels: ["plane", "loss", "series"],
     draw,
   });
