@@ -156,12 +156,17 @@ def test_a_publication_cut_short_loses_nothing(place, monkeypatch, cut):
     assert stands == {name: b"new" for name in [*PUBLISHED, "figures/90_test/other.svg"]}
 
 
+def interrupted(paths):
+    """As by Ctrl-C, which a process that was started in the background may be deaf to."""
+    raise KeyboardInterrupt
+
+
 def test_what_a_killed_report_had_begun_to_publish_is_published_by_the_next_command(place, monkeypatch):
     """Else a file and its checksum would disagree, and be taken for damaged."""
     publishing.publish(staged(place, "old"))
     waiting = place / "build" / "publishing" / "stage"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(publishing, "record_checksums", lambda paths: os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(publishing, "record_checksums", interrupted)
         publishing.publish(staged(place, "new"))
     assert waiting.exists()
     with pytest.raises(ValueError, match="is damaged"):
