@@ -34,8 +34,8 @@ def auto_forecaster(process: HarmonicProcess | None = None) -> Forecaster:
     Args:
         process: distribution of the periods, and range of the number of components; its noise
             plays no role. None for 1 to 45 components whose frequencies lie anywhere from 1 / (10 N)
-            for N samples, a period far longer than the window, to 1 / 2, beside a level and a slope
-            of which nothing is known.
+            for N samples, a period far longer than the window, to 1 / 2, beside a level and, where a window
+            has one, a slope.
 
     Returns:
         A forecaster that has a ``distribution``.

@@ -16,7 +16,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -218,16 +218,17 @@ def load_metrics(notebook: str) -> dict:
     return _load_json("metrics", notebook, (results_dir(),))
 
 
-def _load_json(kind: str, name: str, roots: Iterable[Path]) -> dict:
+def _load_json(kind: str, name: str, roots: Sequence[Path]) -> dict:
+    """What the first of these folders that has such a file holds in it."""
+    check_name(name)
     for root in roots:
-        path = root / kind / f"{check_name(name)}.json"
-        if not path.exists():
-            known = ", ".join(sorted(other.stem for other in path.parent.glob("*.json"))) or "none"
-            raise ValueError(f"no {kind} {name} are published; there are {known}")
-        try:
-            return json.loads(_intact(root, path))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path} is damaged: it is no JSON ({error})") from error
+        if (path := root / kind / f"{name}.json").exists():
+            try:
+                return json.loads(_intact(root, path))
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path} is damaged: it is no JSON ({error})") from error
+    known = ", ".join(sorted(other.stem for root in roots for other in (root / kind).glob("*.json"))) or "none"
+    raise ValueError(f"no {kind} {name} are published; there are {known}")
 
 
 def published_metrics() -> list[str]:
@@ -304,8 +305,7 @@ def load_peer_methods() -> dict[str, dict]:
     Raises:
         ValueError: none are published, or the file is damaged.
     """
-    roots = [root for root in (results_dir(), _shipped_results()) if (root / "metrics" / "peers.json").exists()]
-    return _load_json("metrics", "peers", roots or [results_dir()])
+    return _load_json("metrics", "peers", (results_dir(), _shipped_results()))
 
 
 def load_peers_measured() -> pd.DataFrame:

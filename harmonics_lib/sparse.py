@@ -94,7 +94,7 @@ def infer(
         deviation of the noise, (B, 1), 0 in a window without, and the trend over windows and
         continuations, (B, N + horizon).
     """
-    powers = _powers(x.shape[1], horizon, _TRENDS[trend]).to(x)
+    powers = powers_of_time(x.shape[1], horizon, _TRENDS[trend]).to(x)
     level = x.mean(dim=1, keepdim=True) if trend else torch.zeros_like(noise)
     x, line = (x - level)[:, -_LONGEST:], level.repeat(1, len(powers))
     peak = x.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
@@ -116,7 +116,7 @@ def infer(
     return ahead + level, std, found, line
 
 
-def _powers(length: int, horizon: int, count: int) -> Tensor:
+def powers_of_time(length: int, horizon: int, count: int) -> Tensor:
     """(length + horizon, count) powers of time, which runs from -1 to 1 over the window."""
     time = torch.arange(length + horizon, dtype=torch.float64) * 2 / (length - 1) - 1
     return time[:, None] ** torch.arange(count)
@@ -441,15 +441,8 @@ class _Trend:
 
     def propagate(self, mean: Tensor, variance: Tensor, part: float) -> "_Trend":
         """The factors after a step of expectation propagation (see ``_propagate``), given the (B, k) posterior."""
-        cavity = (1 / variance - self.precision).clamp_min(1e-6)
-        centre = (mean / variance - self.shift) / cavity
-        shrink = self.slab * cavity / (1 + self.slab * cavity)
-        probability = torch.sigmoid(0.5 * (centre.square() * cavity * shrink - torch.log1p(self.slab * cavity)))
-        expected = probability * shrink * centre
-        square = probability * (shrink.square() * centre.square() + shrink / cavity)
-        tilted = (square - expected.square()).clamp_min(1e-12)
-        precision = torch.maximum(1 / tilted - cavity, 1 / (10 * self.slab)).clamp_max(1e13)
-        shift = expected * (precision + cavity) - centre * cavity
+        even = torch.full_like(self.slab, 0.5)
+        precision, shift, _ = _spike_and_slab(mean, variance, self.precision, self.shift, even, self.slab, 1)
         flat = self.precision == 0
         return replace(
             self,
@@ -462,6 +455,31 @@ def _explain(belief: _Belief, waves: Tensor) -> tuple[_Belief, Tensor]:
     """The belief with its noise re-estimated, unless it is known, and the (B,) unexplained variance."""
     unexplained = _gaussian(belief, waves).unexplained.clamp(_LEAST_NOISE, 0.9)
     return replace(belief, noise=torch.where(belief.known, belief.noise, unexplained)), unexplained
+
+
+def _spike_and_slab(
+    mean: Tensor, variance: Tensor, precision: Tensor, shift: Tensor, present: Tensor, slab: Tensor, dimensions: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Precision and shift of factors that give the mean and variance of a spike and a slab in their place.
+
+    Args:
+        mean, variance: of the posterior; precision, shift: of the factors so far; present: prior probability
+            of the slab, and slab: its variance; all (B, …). dimensions: of a coefficient, 2 of a complex one, whose
+            variance is that of each.
+
+    Returns:
+        Precision and shift, as far as a variance of ten slabs allows, and the probability of the slab.
+    """
+    cavity = (1 / variance - precision).clamp_min(1e-6)  # precision
+    centre = (mean / variance - shift) / cavity
+    shrink = slab * cavity / (1 + slab * cavity)
+    odds = present.log() - torch.log1p(-present) - dimensions / 2 * torch.log1p(slab * cavity)
+    probability = torch.sigmoid(odds + 0.5 * centre.abs().square() * cavity * shrink)
+    expected = probability * shrink * centre
+    square = probability * (shrink.square() * centre.abs().square() + dimensions * shrink / cavity)
+    tilted = ((square - expected.abs().square()) / dimensions).clamp_min(1e-12)
+    renewed = torch.maximum(1 / tilted - cavity, 1 / (10 * slab)).clamp_max(1e13)
+    return renewed, expected * (renewed + cavity) - centre * cavity, probability
 
 
 def _propagate(belief: _Belief, waves: Tensor, first: bool = False, damping: float = 0.5) -> _Belief:
@@ -477,16 +495,9 @@ def _propagate(belief: _Belief, waves: Tensor, first: bool = False, damping: flo
         unexplained = posterior.unexplained.clamp(_LEAST_NOISE, 0.9)
         belief = replace(belief, noise=torch.where(belief.known, belief.noise, unexplained))
     present, slab = belief.slab()
-    cavity = (1 / posterior.variance - belief.precision).clamp_min(1e-6)  # precision
-    centre = (posterior.mean / posterior.variance - belief.shift) / cavity
-    shrink = slab * cavity / (1 + slab * cavity)
-    odds = present.log() - torch.log1p(-present) - torch.log1p(slab * cavity)
-    probability = torch.sigmoid(odds + 0.5 * centre.abs().square() * cavity * shrink)
-    mean = probability * shrink * centre
-    square = probability * (shrink.square() * centre.abs().square() + 2 * shrink / cavity)
-    variance = ((square - mean.abs().square()) / 2).clamp_min(1e-12)
-    precision = torch.maximum(1 / variance - cavity, 1 / (10 * slab)).clamp_max(1e13)
-    shift = mean * (precision + cavity) - centre * cavity
+    precision, shift, probability = _spike_and_slab(
+        posterior.mean, posterior.variance, belief.precision, belief.shift, present, slab, 2
+    )
     part = 1.0 if first else damping
     expected = (probability * belief.count[:, None] * belief.mass / present).sum(dim=1)
     count = belief.count if first else (belief.count + damping * (expected - belief.count)).clamp(*belief.components)

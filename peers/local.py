@@ -91,7 +91,7 @@ def auto_ces() -> Forecaster:
     return by_window(continued)
 
 
-def mstl(count: int = 1) -> Forecaster:
+def mstl(count: int = 2) -> Forecaster:
     """Seasons by repeated LOESS, of the ``count`` strongest peaks, and exponential smoothing of what they leave."""
 
     def continued(window: np.ndarray, horizon: int) -> np.ndarray:

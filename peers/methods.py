@@ -93,7 +93,8 @@ METHODS = {
     ),
     "MSTL": Method(
         "statsforecast",
-        "seasons of the 2 strongest peaks, AutoETS for the rest; tried: 1 and 3 seasons, AutoARIMA for the rest",
+        "seasons of the 2 strongest peaks, AutoETS for the rest; tried: 1 season (better with 1 component), 3 seasons, "
+        "AutoARIMA for the rest",
         "two seasons of whole periods of at most half the window, and a trend",
         lambda batch: local.mstl(),
         SLOW,

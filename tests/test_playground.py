@@ -1,7 +1,5 @@
 """The playground: its methods against the library's on the same windows, and a newcomer's path, in Chromium."""
 
-import functools
-import http.server
 import itertools
 import json
 import math
@@ -9,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import warnings
 from pathlib import Path
 
@@ -52,11 +49,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(folder):
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with test_site.served(folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

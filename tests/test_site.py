@@ -10,6 +10,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urldefrag, urlsplit
 
@@ -39,14 +40,33 @@ def site_folder(tmp_path_factory):
     return folder / "html"
 
 
-@pytest.fixture(scope="module")
-def site(site_folder):
-    """Address of the site."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=site_folder)
+@contextmanager
+def served(folder):
+    """The address of a folder, while it is looked at."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def site(site_folder):
+    """Address of the site."""
+    with served(site_folder) as address:
+        yield address
+
+
+@pytest.mark.parametrize("version, names", [("3.10.9", ("41", "32", "e9")), ("3.11.2", ("24", "15", "ab"))])
+def test_letters_are_those_that_matplotlib_drew(version, names, monkeypatch):
+    """As these two versions name the shapes of A2é."""
+    monkeypatch.syspath_prepend(ROOT / "site")
+    from figures import with_letters
+
+    uses = "".join(f'<use xlink:href="#DejaVuSans-{name}"/>' for name in names)
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    svg = f"<svg {spaces}><title>Matplotlib v{version}</title><g>{uses}</g></svg>"
+    assert ">A2é</" in with_letters(svg)
 
 
 def test_is_small_and_its_figures_are_lines_and_letters(site_folder):

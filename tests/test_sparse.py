@@ -20,12 +20,12 @@ from harmonics_lib import (
 )
 from harmonics_lib.sparse import (
     _gaussian,
-    _powers,
     _predictive_std,
     _prior_belief,
     _propagate,
     _slopes,
     _waves,
+    powers_of_time,
 )
 from harmonics_lib.toeplitz import toeplitz
 
@@ -106,7 +106,7 @@ def test_posterior_under_gaussian_factors_is_that_of_linear_regression():
     process, batch, frequencies, mass = small_problem(1)
     belief = _prior_belief(
         batch.past,
-        _powers(batch.past.shape[1], 0, 0),
+        powers_of_time(batch.past.shape[1], 0, 0),
         mass,
         process.components,
         torch.tensor([0.04], dtype=torch.float64),
@@ -124,7 +124,7 @@ def test_forecast_is_the_mean_over_all_choices_of_periods():
     """Expectation propagation against the sum over 2^6 models, given the same prior."""
     process, batch, frequencies, mass = small_problem(40)
     belief = _prior_belief(
-        batch.past, _powers(batch.past.shape[1], 0, 0), mass, process.components, batch.noise_std.square()
+        batch.past, powers_of_time(batch.past.shape[1], 0, 0), mass, process.components, batch.noise_std.square()
     )
     waves = _waves(frequencies, 0, 24)
     for step in range(60):
@@ -210,7 +210,7 @@ def test_the_spread_of_the_future_is_that_of_a_regression_on_waves(process, coun
     x = torch.randn(3, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     grid, mass = process.prior(spacing=1 / 80)
     cell = 0.0 if process is WHOLE else 0.01
-    powers = _powers(20, 10, count)
+    powers = powers_of_time(20, 10, count)
     belief = _prior_belief(x, powers[:20], mass, (1, 5), torch.full((3,), 0.1, dtype=torch.float64))
     waves = _waves(grid, 0, 30)
     posterior = _gaussian(belief, waves[:20])
@@ -311,7 +311,7 @@ def test_a_clean_window_runs_on_beside_a_line(rounded):
 
 def test_a_trend_is_conditioned_on_as_a_gaussian_of_great_variance_is():
     past, _ = trended(0.1, 3.0)
-    x, powers = past[:4] - past[:4].mean(dim=1, keepdim=True), _powers(100, 0, 2)
+    x, powers = past[:4] - past[:4].mean(dim=1, keepdim=True), powers_of_time(100, 0, 2)
     grid, mass = ANY.prior(spacing=1 / 400)
     belief = _prior_belief(x, powers, mass, (1, 5), x.new_full((4,), 0.1))
     belief = replace(belief, trend=replace(belief.trend, precision=torch.full((4, 2), 1e-6, dtype=torch.float64)))

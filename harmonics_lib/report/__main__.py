@@ -5,6 +5,8 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import click
 import torch
@@ -34,6 +36,14 @@ def _write_or_fail(render) -> None:
         if path.read_text() != text:
             path.write_text(text)
             click.echo(f"updated {os.path.relpath(path)}")
+
+
+def _write_tables(**writers: Callable[[Path], None]) -> None:
+    """Bring published tables up to date, by name, and their checksums."""
+    for name, write in writers.items():
+        path = results_dir() / "metrics" / f"{name}.csv"
+        write(path)
+        record_checksums([path])
 
 
 @click.group()
@@ -90,10 +100,7 @@ def limit():
     from harmonics_lib.report.coverage import write_coverage  # here: only this command needs numba
     from harmonics_lib.report.limit import write_limit
 
-    metrics = results_dir() / "metrics"
-    write_coverage(metrics / "coverage.csv")
-    write_limit(metrics / "bayes_limit.csv")
-    record_checksums([metrics / "coverage.csv", metrics / "bayes_limit.csv"])
+    _write_tables(coverage=write_coverage, bayes_limit=write_limit)
 
 
 @main.command()
@@ -101,10 +108,7 @@ def measured():
     """Score every method on the measured series anew, into the tables that notebook 12 reads."""
     from harmonics_lib.report.measured import write_measured, write_one_step
 
-    metrics = results_dir() / "metrics"
-    write_measured(metrics / "measured.csv")
-    write_one_step(metrics / "measured_one_step.csv")
-    record_checksums([metrics / "measured.csv", metrics / "measured_one_step.csv"])
+    _write_tables(measured=write_measured, measured_one_step=write_one_step)
 
 
 @main.command()

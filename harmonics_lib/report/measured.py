@@ -21,7 +21,7 @@ from harmonics_lib.nonlinear import nonlinear_least_squares
 from harmonics_lib.published import load_forecaster
 from harmonics_lib.runs import write_atomically
 from harmonics_lib.signals import HarmonicProcess
-from harmonics_lib.sparse import sparse_bayesian
+from harmonics_lib.sparse import powers_of_time, sparse_bayesian
 
 LOOKBACK, HORIZONS = 100, (10, 24)
 ROW = 100  # origins one after another, whose errors of one step show what a model leaves
@@ -41,12 +41,9 @@ def beside_a_line(forecaster: Forecaster) -> Forecaster:
     """A forecaster of what least squares with a level and a slope leaves of a window, and the line."""
 
     def forecast(lookback: Tensor, horizon: int) -> Tensor:
-        length = lookback.shape[1]
-        powers = torch.linspace(-1, 1, length).to(lookback)[:, None] ** torch.arange(2)
-        step = 2 / (length - 1)
-        coming = (1 + step * torch.arange(1, horizon + 1)).to(lookback)[:, None] ** torch.arange(2)
-        fitted = lookback @ torch.linalg.pinv(powers).T
-        return forecaster(lookback - fitted @ powers.T, horizon) + fitted @ coming.T
+        powers = powers_of_time(lookback.shape[1], horizon, 2).to(lookback)
+        line = lookback @ torch.linalg.pinv(powers[:-horizon]).T @ powers.T  # (B, N + horizon)
+        return forecaster(lookback - line[:, :-horizon], horizon) + line[:, -horizon:]
 
     return forecast
 
@@ -66,12 +63,15 @@ def methods(season: int, lookback: int) -> dict[str, Forecaster]:
         "seasonal naive": seasonal_naive(season),
         "DFT": dft_extrapolation(),
         "linear prediction": linear_prediction(),
+        "linear prediction, a third": linear_prediction(order=lookback // 3),
         "Burg": burg(),
         "Tufts-Kumaresan": tufts_kumaresan(),
         "matrix pencil": matrix_pencil(),
+        "matrix pencil, unit circle": matrix_pencil(unit_circle=True),
         "autoregression": autoregression(),
         "nonlinear least squares": nonlinear_least_squares(),
         "linear MMSE, any period": linear_mmse(any_period),
+        "linear MMSE, long periods": linear_mmse(longer),
         "sparse Bayesian, any period": sparse_bayesian(any_period),
         "sparse Bayesian, line": sparse_bayesian(any_period, trend="line"),
         "sparse Bayesian, long periods": sparse_bayesian(longer),
