@@ -36,6 +36,7 @@ hide-toc: true
 ```
 """
 MOST_SVG_BYTES = 400_000  # a figure with more is shown as PNG
+_WORDS = re.compile(r"<td>(?=[^<]*[a-z]{4})(?!below|above)")  # where a cell begins that is read, not compared
 
 
 def assemble(target: Path, only: Collection[str] = ()) -> None:
@@ -75,6 +76,8 @@ def _markdown(cell) -> None:
 def _code(cell, notebook: str) -> None:
     """Give every figure its description, and its SVG unless that is very large; tags stay, hide-input folds code."""
     for output in cell.get("outputs", []):
+        if "text/html" in output.get("data", {}):
+            output.data["text/html"] = _WORDS.sub('<td class="words">', output.data["text/html"])
         for kind in ("image/png", "image/gif"):
             about = output.get("metadata", {}).get(kind, {})
             if "figure" not in about:

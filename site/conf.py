@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # our own extensions
 project = "Forecasting sums of sinusoids"
 html_title = project
 author = "The harmonics-lib maintainers"
+copyright = f"2026, {author}"
 language = "en"
 
 extensions = ["myst_nb", "notfound.extension", "discovery", "formulas"]

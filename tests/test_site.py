@@ -272,11 +272,11 @@ class TestPage:
             strip.evaluate("box => box.scrollLeft = 0")
         page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = false)")
 
-    def test_formulas_fit_a_wide_page(self, visit):
+    def test_formulas_tables_and_listings_fit_a_wide_page(self, visit):
         page, *_ = visit
         shown(page)
         wide = "all => all.filter(box => box.scrollWidth > box.clientWidth).map(box => box.textContent.slice(0, 80))"
-        assert page.eval_on_selector_all("div.math", wide) == []
+        assert page.eval_on_selector_all("div.math, .table-wrapper, .cell_output, .cell_output pre", wide) == []
 
     def test_solutions_are_folded_and_open_with_all_they_hold(self, visit):
         page, _, notebook = visit
