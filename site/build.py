@@ -36,7 +36,8 @@ hide-toc: true
 ```
 """
 MOST_SVG_BYTES = 400_000  # a figure with more is shown as PNG
-_WORDS = re.compile(r"<td>(?=[^<]*[a-z]{4})(?!below|above)")  # where a cell begins that is read, not compared
+# Cells of tables: those that are read begin at the left, and numbers stay in one line.
+_CELLS = {"words": re.compile(r"<td>(?=[^<]*[a-z]{4})(?!below|above)"), "number": re.compile(r"<td>(?=[\d.e+-]+<)")}
 
 
 def assemble(target: Path, only: Collection[str] = ()) -> None:
@@ -77,7 +78,8 @@ def _code(cell, notebook: str) -> None:
     """Give every figure its description, and its SVG unless that is very large; tags stay, hide-input folds code."""
     for output in cell.get("outputs", []):
         if "text/html" in output.get("data", {}):
-            output.data["text/html"] = _WORDS.sub('<td class="words">', output.data["text/html"])
+            for kind, begin in _CELLS.items():
+                output.data["text/html"] = begin.sub(f'<td class="{kind}">', output.data["text/html"])
         for kind in ("image/png", "image/gif"):
             about = output.get("metadata", {}).get(kind, {})
             if "figure" not in about:

@@ -100,13 +100,37 @@ def test_search_engines_find_every_page_and_the_lost_find_home(site_folder):
         assert link.startswith("https://") or (site_folder / (local or "index.html")).exists(), link
 
 
-def test_the_report_is_printed_with_contents_links_and_all_of_its_pages(tmp_path):
-    subprocess.run([sys.executable, ROOT / "site" / "pdf.py", tmp_path], check=True)
-    printed = (tmp_path / "report.pdf").read_bytes()
-    assert len(re.findall(rb"/Type /Page\b", printed)) >= 10 * len(PAGES)
-    assert b"/Outlines" in printed
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """The folder that make pdf leaves."""
+    folder = tmp_path_factory.mktemp("pdf")
+    subprocess.run([sys.executable, ROOT / "site" / "pdf.py", folder], check=True)
+    return folder
+
+
+def test_the_report_is_printed_with_contents_links_and_all_of_its_pages(printed):
+    report = (printed / "report.pdf").read_bytes()
+    assert len(re.findall(rb"/Type /Page\b", report)) >= 10 * len(PAGES)
+    assert b"/Outlines" in report
     for name in PAGES[1:]:
-        assert f"/document-{name}".encode() in printed, f"no link leads to {name}"
+        assert f"/document-{name}".encode() in report, f"no link leads to {name}"
+
+
+def test_nothing_is_cut_on_paper(printed, browser):
+    with served(printed / "pdf" / "html") as address:
+        page, _ = opened(browser, f"{address}/index.html")
+        page.emulate_media(media="print")
+        page.set_viewport_size({"width": 673, "height": 950})  # A4 within its margins, in pixels
+        page.wait_for_load_state()
+        cut = page.evaluate("""() => {
+            const article = document.querySelector("article");
+            const edge = article.getBoundingClientRect().right + 1;
+            return [...article.querySelectorAll("pre, table, img, .katex-display")]
+                .filter(box => box.getBoundingClientRect().right > edge || box.scrollWidth > box.clientWidth + 1)
+                .map(box => box.outerHTML.slice(0, 200));
+        }""")
+        page.close()
+    assert cut == []
 
 
 def test_without_chromium_make_pdf_says_what_it_needs(tmp_path):
