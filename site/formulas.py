@@ -14,6 +14,7 @@ from sphinx.errors import ExtensionError
 from sphinx.util.math import get_node_equation_number
 
 KATEX = Path(__file__).resolve().parent / "katex.min.js"
+SHORT = 25  # characters of a formula that need not break
 
 
 @cache
@@ -39,7 +40,14 @@ def html(formula: str, display: bool) -> str:
 
 
 def _inline(translator, node: nodes.math) -> None:
-    translator.body.append(f'<span class="math">{html(node.astext(), False)}</span>')
+    """A formula in a line; with a short one, the comma or full stop after it stays."""
+    formula = f'<span class="math">{html(node.astext(), False)}</span>'
+    place = node.parent.index(node) + 1
+    after = node.parent[place].astext() if place < len(node.parent) else ""
+    if after.startswith((",", ".", ";", ":", ")")) and len(node.astext()) <= SHORT:
+        formula = f'<span class="together">{formula}{after[0]}</span>'
+        node.parent[place] = nodes.Text(after[1:])
+    translator.body.append(formula)
     raise nodes.SkipNode
 
 
