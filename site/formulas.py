@@ -42,11 +42,10 @@ def html(formula: str, display: bool) -> str:
 def _inline(translator, node: nodes.math) -> None:
     """A formula in a line; with a short one, the comma or full stop after it stays."""
     formula = f'<span class="math">{html(node.astext(), False)}</span>'
-    place = node.parent.index(node) + 1
-    after = node.parent[place].astext() if place < len(node.parent) else ""
-    if after.startswith((",", ".", ";", ":", ")")) and len(node.astext()) <= SHORT:
+    after = node.next_node(descend=False, siblings=True)
+    if isinstance(after, nodes.Text) and after.startswith((",", ".", ";", ":", ")")) and len(node.astext()) <= SHORT:
         formula = f'<span class="together">{formula}{after[0]}</span>'
-        node.parent[place] = nodes.Text(after[1:])
+        node.parent.replace(after, nodes.Text(after[1:]))
     translator.body.append(formula)
     raise nodes.SkipNode
 

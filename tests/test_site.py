@@ -120,8 +120,7 @@ def test_nothing_is_cut_on_paper(printed, browser):
     with served(printed / "pdf" / "html") as address:
         page, _ = opened(browser, f"{address}/index.html")
         page.emulate_media(media="print")
-        page.set_viewport_size({"width": 673, "height": 950})  # A4 within its margins, in pixels
-        page.wait_for_load_state()
+        shown(page, 673)  # A4 within its margins, in pixels
         cut = page.evaluate("""() => {
             const article = document.querySelector("article");
             const edge = article.getBoundingClientRect().right + 1;
