@@ -29,8 +29,8 @@ LOOKBACK, HORIZON = 100, 24
 PROCESSES = [HarmonicProcess((1, 45), (2, 99), whole, noise_std=(0.003, 0.4)) for whole in (True, False)]
 NAMES = ("NHITS", "PatchTST", "LightGBM")
 PART = 10_000  # signals drawn at a time, of whole and of any periods in turn
-SIGNALS = 1_000_000  # for a network; the trees of LightGBM get 6,667
-STEPS = {"NHITS": 6000, "PatchTST": 1200}  # of 512 signals: 17 and 9 minutes of one core, shared
+SIGNALS = 1_000_000  # for a network; the trees of LightGBM get 40,000
+STEPS = {"NHITS": 24_000, "PatchTST": 6000}  # of 512 signals: the hour of one core that the noise network has
 
 
 def training_signals(count: int, stream: str, noisy: bool = False) -> Tensor:
@@ -133,8 +133,8 @@ def lightgbm() -> Forecaster:
 
 def _grow(stored: Path) -> None:
     """Every sample after the first 100 of a signal is forecast, so what goes on has to be noisy as the window is."""
-    observed = training_signals(2 * PART, "peers training", noisy=True)[::3]
-    trees = LGBMRegressor(n_estimators=200, learning_rate=0.1, num_leaves=63, n_jobs=1, verbose=-1)
+    observed = training_signals(12 * PART, "peers training", noisy=True)[::3]
+    trees = LGBMRegressor(n_estimators=400, learning_rate=0.1, num_leaves=63, n_jobs=1, verbose=-1)
     model = MLForecast([trees], freq=1, lags=range(1, LOOKBACK + 1), num_threads=1)
     begun = time.process_time()
     model.fit(_long(observed.numpy()), max_horizon=HORIZON, cache_train_df=False)

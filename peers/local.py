@@ -14,6 +14,8 @@ from darts import TimeSeries
 from darts.models import FFT
 from pydmd import HankelDMD
 from scipy.signal import find_peaks, periodogram
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, ExpSineSquared, WhiteKernel
 from statsforecast.models import MSTL, AutoARIMA, AutoCES, AutoETS
 from statsmodels.tsa.ar_model import ar_select_order
 from statsmodels.tsa.statespace.structural import UnobservedComponents
@@ -118,6 +120,21 @@ def unobserved_components(count: int = 3) -> Forecaster:
         cycles = [{"period": 1 / frequency, "harmonics": 1} for frequency in peak_frequencies(window)[:count]]
         model = UnobservedComponents(window, freq_seasonal=cycles, irregular=True)
         return model.fit(disp=0, method="lbfgs", maxiter=50).forecast(horizon)
+
+    return by_window(continued)
+
+
+def gaussian_process(count: int = 5) -> Forecaster:
+    """Periodic kernels at the ``count`` strongest peaks, a smooth rest and noise, by marginal likelihood."""
+
+    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+        power, times = window.var(), np.arange(len(window) + horizon)[:, None]
+        kernel = WhiteKernel(power / 100, (1e-10, 1e2)) + ConstantKernel(power / 4, (1e-6, 1e2)) * RBF(5.0, (1, 1e3))
+        for period in 1 / peak_frequencies(window)[:count]:
+            repeating = ExpSineSquared(3.0, period, "fixed", (0.9 * period, 1.1 * period))
+            kernel += ConstantKernel(power / count, (1e-6, 1e2)) * repeating
+        model = GaussianProcessRegressor(kernel).fit(times[: len(window)], window)
+        return model.predict(times[len(window) :])
 
     return by_window(continued)
 
