@@ -1,7 +1,6 @@
 """Time to train the sentinel LSTM of notebook 08: the tutorial's stages against ours, long and short, one thread."""
 
 import statistics
-
 from dataclasses import replace
 
 from common import RESULTS, published, train_rate, write

@@ -37,7 +37,10 @@ hide-toc: true
 """
 MOST_SVG_BYTES = 400_000  # a figure with more is shown as PNG
 # Cells of tables: those that are read begin at the left, and numbers stay in one line.
-_CELLS = {"words": re.compile(r"<td>(?=[^<]*[a-z]{4})(?!below|above)"), "number": re.compile(r"<td>(?=[\d.e+-]+<)")}
+_CELLS = {
+    "words": re.compile(r"<td>(?=[^<]*[a-z]{4})(?!below|above)"),
+    "number": re.compile(r"<td>(?=(?:below |above |(?:&[lg]t;|=)=? )?[\d.e+-]+<)"),
+}
 
 
 def assemble(target: Path, only: Collection[str] = ()) -> None:

@@ -39,14 +39,18 @@ def html(formula: str, display: bool) -> str:
         raise ExtensionError(f"the formula {formula!r} cannot be set: {reason}") from error
 
 
+def _keep_together(app, doctree: nodes.document, page: str) -> None:
+    """With a short formula, the comma or full stop after it stays in its line."""
+    for formula in list(doctree.findall(nodes.math)):
+        after = formula.next_node(descend=False, siblings=True)
+        if isinstance(after, nodes.Text) and after.startswith((",", ".", ";", ":", ")")) and len(formula[0]) <= SHORT:
+            together = nodes.inline("", "", formula.deepcopy(), nodes.Text(after[0]), classes=["together"])
+            formula.parent.replace(after, nodes.Text(after[1:]))
+            formula.replace_self(together)
+
+
 def _inline(translator, node: nodes.math) -> None:
-    """A formula in a line; with a short one, the comma or full stop after it stays."""
-    formula = f'<span class="math">{html(node.astext(), False)}</span>'
-    after = node.next_node(descend=False, siblings=True)
-    if isinstance(after, nodes.Text) and after.startswith((",", ".", ";", ":", ")")) and len(node.astext()) <= SHORT:
-        formula = f'<span class="together">{formula}{after[0]}</span>'
-        node.parent.replace(after, nodes.Text(after[1:]))
-    translator.body.append(formula)
+    translator.body.append(f'<span class="math">{html(node.astext(), False)}</span>')
     raise nodes.SkipNode
 
 
@@ -64,4 +68,5 @@ def setup(app) -> dict[str, bool]:
     """Sphinx calls this."""
     app.add_html_math_renderer("katex", inline_renderers=(_inline, None), block_renderers=(_block, None))
     app.add_css_file("katex/katex.min.css")
+    app.connect("doctree-resolved", _keep_together)
     return {"parallel_read_safe": True}

@@ -301,6 +301,14 @@ class TestPage:
         wide = "all => all.filter(box => box.scrollWidth > box.clientWidth).map(box => box.textContent.slice(0, 80))"
         assert page.eval_on_selector_all("div.math, .table-wrapper, .cell_output, .cell_output pre", wide) == []
 
+    def test_after_a_formula_stands_one_comma_where_one_was_written(self, visit):
+        page, *_ = visit
+        shown(page)
+        doubled = page.evaluate("""[...document.querySelectorAll(".together")]
+            .filter(box => (box.nextSibling?.textContent ?? "").startsWith(box.lastChild.textContent))
+            .map(box => box.parentElement.textContent.slice(0, 80))""")
+        assert doubled == []
+
     def test_solutions_are_folded_and_open_with_all_they_hold(self, visit):
         page, _, notebook = visit
         shown(page)
