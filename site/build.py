@@ -1,9 +1,9 @@
 """Builds the site from the published notebooks: sources for Sphinx, which then makes the pages.
 
 Figures become vectors of lines and letters with their descriptions, the code of cells tagged hide-input is folded away,
-numbers lose the markers by which they are filled in, the badge, a remote picture, becomes a link,
-what is animated stands still at its end, figures that move come after their stills, the overview becomes
-the first page, and the playground is one more.
+that of several in a row together, numbers lose the markers by which they are filled in, the badge, a remote picture,
+becomes a link, what is animated stands still at its end, figures that move come after their stills, the overview
+becomes the first page, and the playground is one more.
 """
 
 import base64
@@ -41,6 +41,7 @@ _CELLS = {
     "words": re.compile(r"<td>(?=[^<]*[a-z]{4})(?!below|above)"),
     "number": re.compile(r"<td>(?=(?:below |above |(?:&[lg]t;|=)=? )?[\d.e+-]+<)"),
 }
+_TO = "\u00a0–\u2060\u00a0"  # between the ends of an interval, which stays in one line
 
 
 def assemble(target: Path, only: Collection[str] = ()) -> None:
@@ -53,7 +54,7 @@ def assemble(target: Path, only: Collection[str] = ()) -> None:
         notebook = nbformat.read(results_dir() / "notebooks" / f"{name}.ipynb", as_version=4)
         for cell in notebook.cells:
             _markdown(cell) if cell.cell_type == "markdown" else _code(cell, name)
-        notebook.cells = [made for cell in notebook.cells for made in (cell, *_moving(cell, name))]
+        notebook.cells = [made for cell in _folded(notebook.cells) for made in (cell, *_moving(cell, name))]
         if name == OVERVIEW:
             pages = "\n".join([*(other for other in names if other != OVERVIEW), PLAYGROUND])
             contents = f"```{{toctree}}\n:hidden:\n\n{pages}\n```"
@@ -83,6 +84,7 @@ def _code(cell, notebook: str) -> None:
         if "text/html" in output.get("data", {}):
             for kind, begin in _CELLS.items():
                 output.data["text/html"] = begin.sub(f'<td class="{kind}">', output.data["text/html"])
+            output.data["text/html"] = re.sub(r"(?<=\d) – (?=[\d-])", _TO, output.data["text/html"])
         for kind in ("image/png", "image/gif"):
             about = output.get("metadata", {}).get(kind, {})
             if "figure" not in about:
@@ -94,6 +96,19 @@ def _code(cell, notebook: str) -> None:
             elif kind == "image/gif":  # nothing moves on a page by itself
                 cell.metadata["mystnb"]["image"]["alt"] = f"The last picture of this: {about['alt']}"
                 output.data = NotebookNode({"image/png": _last_picture(output.data[kind])})
+
+
+def _folded(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """The cells; of those in a row whose code is folded, and that show nothing, one with the next: one line to open."""
+    folded = []
+    for cell in cells:
+        hidden = "hide-input" in cell.metadata.get("tags", [])
+        before = folded[-1] if hidden and folded else {}
+        if "hide-input" in before.get("metadata", {}).get("tags", []) and not before.outputs:
+            cell.source = f"{before.source}\n\n\n{cell.source}"
+            folded.pop()
+        folded.append(cell)
+    return folded
 
 
 def _last_picture(animation: str) -> str:

@@ -13,6 +13,7 @@ const root = at("playground");
 const { white, styles, learned } = JSON.parse(at("report").textContent); // what the build knows of the report
 const ON_PAGE = "playground/"; // where the weights lie
 const DASHES = { "-": "", "--": "6 3", "-.": "7 3 2 3", ":": "2 3" };
+const FRAME = 30; // milliseconds of computing before the page is drawn and heard again
 const NAMES = Object.keys(METHODS);
 
 let state = fromHash(location.hash, NAMES);
@@ -33,22 +34,26 @@ function set(changes) {
   queued = requestAnimationFrame(show);
 }
 
-/** Draw the picture at once, then the methods' forecasts one after another, as long as nothing changes. */
+/** Draw the picture at once, then the methods' forecasts, a frame's time of them at once, as long as nothing changes. */
 async function show() {
   const mine = ++turn;
   picture = pictureOf(state);
   if (!visible()) results = {};
   showControls();
   drawSpectrum();
-  draw();
+  let drawn = -Infinity;
   for (const name of visible() ? state.methods : []) {
-    await new Promise((resolve) => setTimeout(resolve)); // what the reader does comes first
+    if (performance.now() - drawn > FRAME) {
+      draw();
+      await new Promise((resolve) => setTimeout(resolve)); // what the reader does comes first
+      drawn = performance.now();
+    }
     const ready = await loaded(METHODS[name].network?.(state));
     if (mine !== turn) return;
     results[name] = { picture, ahead: ready ? forecast(name, picture.window, state, white, networks) : null };
-    draw();
   }
-  if (mine === turn) settle();
+  draw();
+  settle();
 }
 
 /** Whether the network of this name, if there is one, is there. */

@@ -12,9 +12,10 @@ export function peak(signal) {
 
 let linear = { told: null }; // of the process that the reader has set, for it takes a while
 
-function mmse(window, process, white) {
-  const told = JSON.stringify(process);
+function mmse(window, { whole, shortest, longest }, white) {
+  const told = `${[whole, shortest, longest]}`;
   if (linear.told !== told) {
+    const process = { whole, shortest, longest };
     linear = { told, forecast: linearMmse(process, LOOKBACK, HORIZON, (x) => noiseLevel(x, white)) };
   }
   return linear.forecast(window);
