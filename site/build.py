@@ -36,12 +36,9 @@ hide-toc: true
 ```
 """
 MOST_SVG_BYTES = 400_000  # a figure with more is shown as PNG
-# Cells of tables: those that are read begin at the left, and numbers stay in one line.
-_CELLS = {
-    "words": re.compile(r"<td>(?=[^<]*[a-z]{4})(?!below|above)"),
-    "number": re.compile(r"<td>(?=(?:below |above |(?:&[lg]t;|=)=? )?[\d.e+-]+<)"),
-}
-_TO = "\u00a0–\u2060\u00a0"  # between the ends of an interval, which stays in one line
+_WORDS = re.compile(r"<td>(?=[^<]*[a-z]{4})(?!below|above)")  # cells of tables that are read, not compared
+_NUMBER = r"-?\d[\d.]*(?:e[+-]\d+)?"
+_UNBROKEN = re.compile(rf"\(?(?:(?:below|above|(?:<|>|&[lg]t;)=?|==) )?{_NUMBER}(?: – {_NUMBER})?\)?")
 
 
 def assemble(target: Path, only: Collection[str] = ()) -> None:
@@ -81,10 +78,14 @@ def _markdown(cell) -> None:
 def _code(cell, notebook: str) -> None:
     """Give every figure its description, and its SVG unless that is very large; tags stay, hide-input folds code."""
     for output in cell.get("outputs", []):
-        if "text/html" in output.get("data", {}):
-            for kind, begin in _CELLS.items():
-                output.data["text/html"] = begin.sub(f'<td class="{kind}">', output.data["text/html"])
-            output.data["text/html"] = re.sub(r"(?<=\d) – (?=[\d-])", _TO, output.data["text/html"])
+        data = output.get("data", {})
+        if "text/html" in data:
+            read = _WORDS.sub('<td class="words">', data["text/html"])
+            read = re.sub("<th>(?=[^<]{40})", '<th class="sentence">', read)
+            data["text/html"] = re.sub(r"(?<=>)[^<]+(?=<)", lambda text: _unbroken(text[0]), read)
+        elif "text/markdown" in data:
+            rows = re.compile(r"^\|.*", re.MULTILINE)  # of a table; all else is listings
+            data["text/markdown"] = rows.sub(lambda row: _unbroken(row[0]), data["text/markdown"])
         for kind in ("image/png", "image/gif"):
             about = output.get("metadata", {}).get(kind, {})
             if "figure" not in about:
@@ -96,6 +97,11 @@ def _code(cell, notebook: str) -> None:
             elif kind == "image/gif":  # nothing moves on a page by itself
                 cell.metadata["mystnb"]["image"]["alt"] = f"The last picture of this: {about['alt']}"
                 output.data = NotebookNode({"image/png": _last_picture(output.data[kind])})
+
+
+def _unbroken(text: str) -> str:
+    """The text, with each number like 1e-12, its bound, and each interval in one line."""
+    return _UNBROKEN.sub(lambda one: f'<span class="together">{one[0]}</span>' if set(one[0]) & set(" e") else one[0], text)
 
 
 def _folded(cells: list[NotebookNode]) -> list[NotebookNode]:
