@@ -101,7 +101,11 @@ def _code(cell, notebook: str) -> None:
 
 def _unbroken(text: str) -> str:
     """The text, with each number like 1e-12, its bound, and each interval in one line."""
-    return _UNBROKEN.sub(lambda one: f'<span class="together">{one[0]}</span>' if set(one[0]) & set(" e") else one[0], text)
+
+    def kept(found: re.Match) -> str:
+        return f'<span class="together">{found[0]}</span>' if set(found[0]) & set(" e") else found[0]
+
+    return _UNBROKEN.sub(kept, text)
 
 
 def _folded(cells: list[NotebookNode]) -> list[NotebookNode]:

@@ -30,7 +30,7 @@ QUOTED = {  # decimals in prose that no code holds: a source states them, or the
     "02_spectral_leakage": {"0.09"},
     "04_seq2seq_gru": {"1.8", "2.3"},
     "05_curriculum": {"0.45"},
-    "07_optimisers": {"0.003"},
+    "07_optimisers": {"0.003", "0.01"},
     "08_growing_horizons": {"0.17", "0.25", "0.33", "0.40", "3.5"},
     "09_state_space": {"0.17"},
 }

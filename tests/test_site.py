@@ -384,7 +384,8 @@ class TestPage:
         tagged = [cell.source for cell, has in zip(notebook.cells, tags, strict=True) if has == {"hide-input"}]
         folded = page.locator("details .cell_input pre").all_text_contents()
         assert "".join("".join(folded).split()) == "".join("".join(tagged).split())
-        assert page.locator(".tag_hide-input:not(:has(.cell_output)) + .tag_hide-input").count() == 0  # several in a row
+        in_a_row = ".tag_hide-input:not(:has(.cell_output)) + .tag_hide-input"
+        assert page.locator(in_a_row).count() == 0
 
     def test_every_internal_link_resolves(self, visit, site):
         page, *_ = visit
