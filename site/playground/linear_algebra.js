@@ -5,6 +5,13 @@ export function zeros(rows, columns) {
   return Array.from({ length: rows }, () => new Float64Array(columns));
 }
 
+/** (rows, columns) of what ``entry`` says of each place; in loops, for Float64Array.from is many times slower. */
+function filled(rows, columns, entry) {
+  const matrix = zeros(rows, columns);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) matrix[i][j] = entry(i, j);
+  return matrix;
+}
+
 /** Inner product of two vectors, or of the first ``count`` entries of them. */
 export function dot(a, b, count = a.length) {
   let sum = 0;
@@ -103,7 +110,7 @@ function turn(first, second, cosine, sine) {
 
 /** (N, N) symmetric Toeplitz matrix of this first column (N,). */
 export function toeplitz(lags) {
-  return Array.from(lags, (_, i) => Float64Array.from(lags, (_, j) => lags[Math.abs(i - j)]));
+  return filled(lags.length, lags.length, (i, j) => lags[Math.abs(i - j)]);
 }
 
 /**
@@ -112,10 +119,7 @@ export function toeplitz(lags) {
  */
 export function halves(lags) {
   const half = lags.length / 2;
-  const block = (sign) =>
-    Array.from({ length: half }, (_, i) =>
-      Float64Array.from({ length: half }, (_, j) => lags[Math.abs(i - j)] + sign * lags[lags.length - 1 - i - j]),
-    );
+  const block = (sign) => filled(half, half, (i, j) => lags[Math.abs(i - j)] + sign * lags[lags.length - 1 - i - j]);
   return [block(1), block(-1)];
 }
 
