@@ -82,6 +82,7 @@ def _code(cell, notebook: str) -> None:
         if "text/html" in data:
             read = _WORDS.sub('<td class="words">', data["text/html"])
             read = re.sub("<th>(?=[^<]{40})", '<th class="sentence">', read)
+            read = re.sub('words">(?=[^<]{40})', 'words sentence">', read)
             data["text/html"] = re.sub(r"(?<=>)[^<]+(?=<)", lambda text: _unbroken(text[0]), read)
         elif "text/markdown" in data:
             rows = re.compile(r"^\|.*", re.MULTILINE)  # of a table; all else is listings
