@@ -76,7 +76,7 @@ def _markdown(cell) -> None:
 
 
 def _code(cell, notebook: str) -> None:
-    """Give every figure its description, and its SVG unless that is very large; tags stay, hide-input folds code."""
+    """Give every figure its description, and its SVG unless that is very large; see that tables can be read."""
     for output in cell.get("outputs", []):
         data = output.get("data", {})
         if "text/html" in data:

@@ -13,9 +13,9 @@ export function peak(signal) {
 let linear = { told: null }; // of the process that the reader has set, for it takes a while
 
 function mmse(window, { whole, shortest, longest }, white) {
-  const told = `${[whole, shortest, longest]}`;
+  const process = { whole, shortest, longest };
+  const told = JSON.stringify(process);
   if (linear.told !== told) {
-    const process = { whole, shortest, longest };
     linear = { told, forecast: linearMmse(process, LOOKBACK, HORIZON, (x) => noiseLevel(x, white)) };
   }
   return linear.forecast(window);
