@@ -59,10 +59,10 @@ train: setup ## train a published network anew (NAME=curriculum_gru; GPUS=4 for 
 	$(if $(filter 1,$(GPUS)),$(BIN)/python,$(BIN)/torchrun --standalone --nproc-per-node=$(GPUS)) -m harmonics_lib.report train $(NAME)
 
 limit: setup ## bring two tables up to date that the report only reads: the Bayes limit (half an hour), coverage
-	$(RUN) limit
+	$(BIN)/python -m experiments limit
 
 measured: setup ## score every method on the measured series anew, which the report only reads (five minutes)
-	$(RUN) measured
+	$(BIN)/python -m experiments measured
 
 build/peers/ready: requirements-peers.lock pyproject.toml
 	$(PYTHON) -m venv build/peers
@@ -71,8 +71,8 @@ build/peers/ready: requirements-peers.lock pyproject.toml
 
 peers: build/peers/ready ## score other libraries, in an environment of their own (ANEW=1 for all; else what is missing)
 	$(if $(filter 1,$(ANEW)),rm -rf results/metrics/peers*.* build/peers-trained)
-	build/peers/bin/python -m peers
-	build/peers/bin/python -m pytest -q tests/test_peers.py
+	build/peers/bin/python -m experiments.peers
+	build/peers/bin/python -m pytest -q tests/experiments/test_peers.py
 
 test: .venv/test ## unit tests, and every published notebook against its outputs (nbval)
 	$(BIN)/python -m pytest tests results/notebooks --numprocesses=2 --dist=loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600
@@ -98,7 +98,7 @@ badges: setup ## write the repository's URL from pyproject.toml into badges and 
 	$(RUN) prose
 
 bench: setup ## measure speeds anew, as ratios, into results/benchmarks
-	for script in $(filter-out benchmarks/common.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out %/common.py,$(wildcard experiments/benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
 
 # Of the locks, the second is for make peers alone: its libraries ask for versions that the report would not take.
 REPORT_LOCK := $(foreach extra,report tracking cluster site,--extra $(extra)) $(foreach group,install test lint lab,--group $(group))

@@ -1,22 +1,12 @@
 """Forecasting sums of sinusoids: what more than one notebook of the report needs."""
 
-from harmonics_lib.auto import auto_forecaster
-from harmonics_lib.checking import ForecasterError, check_forecaster
-from harmonics_lib.classical import dft_extrapolation, known_period_oracle, linear_mmse, noise_level, persistence
-from harmonics_lib.conformal import conformal
-from harmonics_lib.evaluation import (
-    FROZEN_SETS,
-    FrozenSet,
-    Grid,
-    bootstrap_interval,
-    by_step,
-    calibration,
-    evaluate,
-    normal_crps,
-    over_horizon,
-    score,
-)
-from harmonics_lib.forecasting import (
+from harmonics_lib.evaluation.grid import by_step, evaluate, over_horizon
+from harmonics_lib.evaluation.intervals import bootstrap_interval
+from harmonics_lib.evaluation.measured import MEASURED, load_measured, measured_windows, relative_errors
+from harmonics_lib.evaluation.scores import calibration, normal_crps, score
+from harmonics_lib.evaluation.testsets import FROZEN_SETS, FrozenSet, Grid
+from harmonics_lib.forecasters.auto import auto_forecaster
+from harmonics_lib.forecasters.base import (
     Prediction,
     ProbabilisticForecaster,
     UnstableForecast,
@@ -24,7 +14,11 @@ from harmonics_lib.forecasting import (
     network_forecaster,
     window_forecaster,
 )
-from harmonics_lib.linear_prediction import (
+from harmonics_lib.forecasters.baselines import dft_extrapolation, persistence
+from harmonics_lib.forecasters.estimates import noise_level
+from harmonics_lib.forecasters.linear import known_period_oracle, linear_mmse
+from harmonics_lib.forecasters.nonlinear import nonlinear_least_squares
+from harmonics_lib.forecasters.recurrence import (
     autoregression,
     burg,
     cadzow,
@@ -32,14 +26,16 @@ from harmonics_lib.linear_prediction import (
     matrix_pencil,
     tufts_kumaresan,
 )
-from harmonics_lib.measured import MEASURED, load_measured, measured_windows, relative_errors
-from harmonics_lib.networks import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
-from harmonics_lib.nonlinear import nonlinear_least_squares
-from harmonics_lib.published import (
+from harmonics_lib.forecasters.sparse import sparse_bayesian
+from harmonics_lib.forecasters.wrappers import conformal
+from harmonics_lib.networks.recurrent import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
+from harmonics_lib.networks.wiener import WienerNetwork
+from harmonics_lib.published.networks import load_forecaster
+from harmonics_lib.published.runs import trained_networks
+from harmonics_lib.published.tables import (
     load_bayes_limit,
     load_benchmark,
     load_coverage,
-    load_forecaster,
     load_grid,
     load_measured_errors,
     load_metrics,
@@ -47,14 +43,12 @@ from harmonics_lib.published import (
     load_peer_methods,
     load_peers,
     load_peers_measured,
-    trained_networks,
 )
-from harmonics_lib.runs import Run, Stage, TrainingConfig, seeded
 from harmonics_lib.series import forecast
-from harmonics_lib.signals import HarmonicProcess, SignalBatch, random_stream
-from harmonics_lib.sparse import sparse_bayesian
-from harmonics_lib.training import train
-from harmonics_lib.wiener import WienerNetwork
+from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, random_stream
+from harmonics_lib.testing import ForecasterError, check_forecaster
+from harmonics_lib.training.run import Run, Stage, TrainingConfig, seeded
+from harmonics_lib.training.trainer import train
 
 __all__ = [
     "FROZEN_SETS",

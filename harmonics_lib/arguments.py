@@ -6,6 +6,7 @@ welcome, NumPy's too; a bool is no number.
 
 import math
 import operator
+import re
 from collections.abc import Collection
 from numbers import Real
 
@@ -132,3 +133,10 @@ def check_device(value) -> torch.device:
     if device.type == "meta":
         raise ValueError("device must be one that computes, such as 'cpu', got 'meta'")
     return device
+
+
+def check_name(name) -> str:
+    """``name``, if it is one of a published file or run, and leads nowhere else."""
+    if not (isinstance(name, str) and re.fullmatch(r"\w{1,100}", name)):
+        raise ValueError(f"expected a name of letters, digits and underscores, got {shown(name)}")
+    return name

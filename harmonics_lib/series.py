@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from harmonics_lib.arguments import shown
-from harmonics_lib.auto import auto_forecaster
-from harmonics_lib.conformal import conformal, least_count
-from harmonics_lib.forecasting import ProbabilisticForecaster, central_interval, check_coverage, check_horizon
+from harmonics_lib.forecasters.auto import auto_forecaster
+from harmonics_lib.forecasters.base import ProbabilisticForecaster, central_interval, check_coverage, check_horizon
+from harmonics_lib.forecasters.wrappers import conformal, least_count
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,7 @@ from nbformat import NotebookNode
 from PIL import Image
 from sphinx.cmd.build import build_main
 
-from harmonics_lib.published import build_dir, results_dir
+from harmonics_lib.paths import build_dir, results_dir
 from harmonics_lib.report.prose import OVERVIEW, pages_url
 
 PLAYGROUND = "playground"

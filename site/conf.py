@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from harmonics_lib.published import results_dir
+from harmonics_lib.paths import results_dir
 from harmonics_lib.report.prose import pages_url
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # our own extensions

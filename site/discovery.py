@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 
-from harmonics_lib.published import results_dir
+from harmonics_lib.paths import results_dir
 from harmonics_lib.report.prose import OVERVIEW, pages_url
 
 _NOT_LISTED = {"404", "genindex", "search"}

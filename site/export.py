@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from harmonics_lib.classical import white_noise_level
-from harmonics_lib.published import NETWORKS, results_dir
+from harmonics_lib.forecasters.estimates import white_noise_level
+from harmonics_lib.paths import results_dir
+from harmonics_lib.published.networks import NETWORKS
 from harmonics_lib.report.plotting import METHODS
 
 HERE = Path(__file__).resolve().parent / "playground"

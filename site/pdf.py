@@ -9,7 +9,7 @@ from pathlib import Path
 from build import PLAYGROUND, assemble
 from sphinx.cmd.build import build_main
 
-from harmonics_lib.published import build_dir
+from harmonics_lib.paths import build_dir
 from harmonics_lib.report.prose import pages_url
 
 HERE = Path(__file__).resolve().parent

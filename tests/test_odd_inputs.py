@@ -22,7 +22,7 @@ from torch.distributions import Normal
 
 import harmonics_lib as lib
 from harmonics_lib import HarmonicProcess, Run, SmallLSTM, Stage, TrainingConfig, UnstableForecast, random_stream
-from harmonics_lib.networks import initialise
+from harmonics_lib.networks.recurrent import initialise
 
 LIBRARY = Path(lib.__file__).parent
 PROCESS, ANY = HarmonicProcess((1, 3), (2, 20), noise_std=0.1), HarmonicProcess((1, 3), (2, 20), integer_periods=False)

@@ -1,28 +1,21 @@
-"""The command line: ``python -m harmonics_lib.report`` run, train, limit, measured, prose, badges."""
+"""The command line: ``python -m harmonics_lib.report`` run, train, prose, badges."""
 
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import click
 import torch
 
-from harmonics_lib.published import (
-    build_dir,
-    checkout,
-    finish_publishing,
-    record_checksums,
-    results_dir,
-    train_again,
-)
+from harmonics_lib.paths import build_dir, checkout, results_dir
+from harmonics_lib.published.runs import train_again
+from harmonics_lib.published.store import finish_publishing
 from harmonics_lib.report.prose import OVERVIEW, ReportError, notebook_paths, render_badges, render_prose
 from harmonics_lib.report.runner import FOREIGN_ENVIRONMENT, KERNEL_ENVIRONMENT, run_notebook
-from harmonics_lib.runs import RunError
-from harmonics_lib.training import TrainingDiverged
+from harmonics_lib.training.directory import RunError
+from harmonics_lib.training.trainer import TrainingDiverged
 
 
 def _write_or_fail(render) -> None:
@@ -36,14 +29,6 @@ def _write_or_fail(render) -> None:
         if path.read_text() != text:
             path.write_text(text)
             click.echo(f"updated {os.path.relpath(path)}")
-
-
-def _write_tables(**writers: Callable[[Path], None]) -> None:
-    """Bring published tables up to date, by name, and their checksums."""
-    for name, write in writers.items():
-        path = results_dir() / "metrics" / f"{name}.csv"
-        write(path)
-        record_checksums([path])
 
 
 @click.group()
@@ -92,23 +77,6 @@ def train(name: str):
         train_again(name, device="cuda" if torch.cuda.is_available() else "cpu")
     except (ValueError, RunError, TrainingDiverged) as error:
         raise click.ClickException(str(error)) from error
-
-
-@main.command()
-def limit():
-    """Bring the tables up to date that the report only reads: the Bayes limit, and the coverage of intervals."""
-    from harmonics_lib.report.coverage import write_coverage  # here: only this command needs numba
-    from harmonics_lib.report.limit import write_limit
-
-    _write_tables(coverage=write_coverage, bayes_limit=write_limit)
-
-
-@main.command()
-def measured():
-    """Score every method on the measured series anew, into the tables that notebook 12 reads."""
-    from harmonics_lib.report.measured import write_measured, write_one_step
-
-    _write_tables(measured=write_measured, measured_one_step=write_one_step)
 
 
 @main.command()

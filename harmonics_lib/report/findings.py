@@ -19,7 +19,7 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from PIL import Image
 
-from harmonics_lib.published import staging_dir
+from harmonics_lib.paths import staging_dir
 
 ROUNDING = 1e-12  # what is smaller is only rounding, and differs between processors
 _COMPARISONS = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}

@@ -8,10 +8,11 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harmonics_lib.evaluation import Score
-from harmonics_lib.forecasting import Forecaster
-from harmonics_lib.published import TrainedNetwork, stills
-from harmonics_lib.signals import SignalBatch
+from harmonics_lib.evaluation.scores import Score
+from harmonics_lib.forecasters.base import Forecaster
+from harmonics_lib.paths import stills
+from harmonics_lib.published.runs import TrainedNetwork
+from harmonics_lib.signals.process import SignalBatch
 
 #: Colour, line style and marker of every method (Okabe and Ito 2008: distinct for colour-blind readers).
 METHODS = {

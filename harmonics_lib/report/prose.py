@@ -11,8 +11,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-from harmonics_lib.evaluation import over_horizon
-from harmonics_lib.published import checkout, load_grid, load_metrics, published_metrics, results_dir
+from harmonics_lib.evaluation.grid import over_horizon
+from harmonics_lib.paths import checkout, results_dir
+from harmonics_lib.published.tables import load_grid, load_metrics, published_metrics
 from harmonics_lib.report.findings import Claim
 from harmonics_lib.report.tables import grid_table
 

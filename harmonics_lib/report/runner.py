@@ -18,7 +18,8 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from harmonics_lib.published import build_dir, publish, retrain_dir, staging_dir
+from harmonics_lib.paths import build_dir, retrain_dir, staging_dir
+from harmonics_lib.published.store import publish
 from harmonics_lib.report.prose import ReportError
 
 #: Set for every kernel: no chatter, no sliders. (How threads wait and memory is kept, the Makefile says.)

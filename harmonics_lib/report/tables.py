@@ -7,7 +7,7 @@ from textwrap import dedent
 import pandas as pd
 from IPython.display import Markdown
 
-from harmonics_lib.evaluation import Score
+from harmonics_lib.evaluation.scores import Score
 from harmonics_lib.report.findings import ROUNDING
 
 ORACLE = "known periods"

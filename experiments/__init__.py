@@ -1,0 +1,1 @@
+"""What makes the tables that the notebooks only read, and the benchmarks."""

@@ -1,0 +1,167 @@
+"""Libraries that fit a model to each window, as forecasters: each adapter is at most ten lines long.
+
+Settings were chosen on windows of 1, 5 and 20 components, with and without noise of 0.1, from a
+random stream of their own ("peers tuning"), by the error over ten steps; ``methods`` says what was tried.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from darts import TimeSeries
+from darts.models import FFT
+from pydmd import HankelDMD
+from scipy.signal import find_peaks, periodogram
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, ExpSineSquared, WhiteKernel
+from statsforecast.models import MSTL, AutoARIMA, AutoCES, AutoETS
+from statsmodels.tsa.ar_model import ar_select_order
+from statsmodels.tsa.statespace.structural import UnobservedComponents
+from torch import Tensor
+
+from harmonics_lib import SignalBatch, window_forecaster
+from harmonics_lib.forecasters.base import Forecaster
+
+logging.getLogger("darts").setLevel(logging.ERROR)
+
+Continued = Callable[[np.ndarray, int], np.ndarray]  # a window (N,) and a horizon -> (horizon,)
+
+
+def by_window(continued: Continued, minimum: int = 12) -> Forecaster:
+    """A forecaster that continues one window after the other.
+
+    Where the library gives up, the last value stands in, as with statsforecast's ``fallback_model=Naive()``;
+    the forecaster's attribute ``failed`` counts these windows.
+    """
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            return torch.tensor(np.stack([continue_or_repeat(window, horizon) for window in x.numpy(force=True)]))
+
+    def continue_or_repeat(window: np.ndarray, horizon: int) -> np.ndarray:
+        try:
+            ahead = np.asarray(continued(window, horizon), dtype=float)
+        except Exception:  # the libraries raise whatever their solvers do
+            ahead = np.full(horizon, np.nan)
+        good = ahead.shape == (horizon,) and np.isfinite(ahead).all()
+        forecaster.failed += not good
+        return ahead if good else np.full(horizon, window[-1])
+
+    forecaster = window_forecaster(estimate, minimum)
+    forecaster.failed = 0
+    return forecaster
+
+
+def peak_frequencies(window: np.ndarray) -> np.ndarray:
+    """Frequencies of the peaks of a window's periodogram (Hann, zero-padded eightfold), the strongest first."""
+    frequencies, power = periodogram(window, window="hann", nfft=8 * len(window))
+    peaks, _ = find_peaks(power)
+    return frequencies[peaks[np.argsort(-power[peaks])]]
+
+
+def seasons(window: np.ndarray, longest: int) -> list[int]:
+    """Whole periods of these peaks, from 2 samples to ``longest``; [1], no season, where there is none."""
+    periods = [round(1 / frequency) for frequency in peak_frequencies(window)]
+    return [period for period in dict.fromkeys(periods) if 2 <= period <= longest] or [1]
+
+
+def auto_arima() -> Forecaster:
+    """ARIMA whose orders are searched stepwise by the corrected AIC, differenced as a test of KPSS says."""
+    return by_window(lambda window, horizon: AutoARIMA().forecast(y=window, h=horizon)["mean"])
+
+
+def auto_ets() -> Forecaster:
+    """Exponential smoothing whose form is chosen by the corrected AIC, with the season of the strongest peak."""
+
+    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+        model = AutoETS(season_length=seasons(window, longest=24)[0])  # it has no longer ones
+        return model.forecast(y=window, h=horizon)["mean"]
+
+    return by_window(continued)
+
+
+def auto_ces() -> Forecaster:
+    """Complex exponential smoothing, its form chosen by the corrected AIC, with the season of the strongest peak."""
+
+    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+        model = AutoCES(season_length=seasons(window, longest=len(window) // 2)[0])
+        return model.forecast(y=window, h=horizon)["mean"]
+
+    return by_window(continued)
+
+
+def mstl(count: int = 2) -> Forecaster:
+    """Seasons by repeated LOESS, of the ``count`` strongest peaks, and exponential smoothing of what they leave."""
+
+    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+        model = MSTL(season_length=seasons(window, longest=len(window) // 2 - 1)[:count])
+        return model.forecast(y=window, h=horizon)["mean"]
+
+    return by_window(continued)
+
+
+def autoreg() -> Forecaster:
+    """Autoregression by least squares, without a constant, of at most N / 3 lags, as many as the AIC says."""
+
+    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+        chosen = ar_select_order(window, len(window) // 3, ic="aic", trend="n")
+        return chosen.model.fit().forecast(horizon)
+
+    return by_window(continued)
+
+
+def unobserved_components(count: int = 3) -> Forecaster:
+    """Stochastic cycles with the periods of the ``count`` strongest peaks, and noise, by maximum likelihood."""
+
+    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+        cycles = [{"period": 1 / frequency, "harmonics": 1} for frequency in peak_frequencies(window)[:count]]
+        model = UnobservedComponents(window, freq_seasonal=cycles, irregular=True)
+        return model.fit(disp=0, method="lbfgs", maxiter=50).forecast(horizon)
+
+    return by_window(continued)
+
+
+def gaussian_process(count: int = 5) -> Forecaster:
+    """Periodic kernels at the ``count`` strongest peaks, a smooth rest and noise, by marginal likelihood."""
+
+    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+        power, times = window.var(), np.arange(len(window) + horizon)[:, None]
+        kernel = WhiteKernel(power / 100, (1e-10, 1e2)) + ConstantKernel(power / 4, (1e-6, 1e2)) * RBF(5.0, (1, 1e3))
+        for period in 1 / peak_frequencies(window)[:count]:
+            repeating = ExpSineSquared(3.0, period, "fixed", (0.9 * period, 1.1 * period))
+            kernel += ConstantKernel(power / count, (1e-6, 1e2)) * repeating
+        model = GaussianProcessRegressor(kernel).fit(times[: len(window)], window)
+        return model.predict(times[len(window) :])
+
+    return by_window(continued)
+
+
+def hankel_dmd(rank: int = 0, share: float = 2 / 3) -> Forecaster:
+    """Dynamic mode decomposition of the window's Hankel matrix; rank 0 is Gavish and Donoho's threshold."""
+
+    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+        model = HankelDMD(svd_rank=rank, d=round(share * len(window)), exact=True, opt=True)
+        model.fit(window[None])
+        model.dmd_time["tend"] = len(window) + horizon - 1
+        return model.reconstructed_data[0, -horizon:].real
+
+    return by_window(continued)
+
+
+def hankel_dmd_told(batch: SignalBatch) -> Forecaster:
+    """The same, told how many sinusoids there are: two exponentials for each, 20 of them in a matrix of 60 by 41."""
+    return hankel_dmd(rank=2 * batch.periods.shape[1], share=0.6)
+
+
+def darts_fft(count: int = 1) -> Forecaster:
+    """The strongest ``count`` bins of the window's DFT, run on."""
+
+    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+        model = FFT(nr_freqs_to_keep=count)
+        model.fit(TimeSeries.from_values(window))
+        return model.predict(horizon).values()[:, 0]
+
+    return by_window(continued)

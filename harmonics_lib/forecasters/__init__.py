@@ -1,0 +1,1 @@
+"""The classical methods, one family a file, and what every forecaster is."""

@@ -1,0 +1,204 @@
+"""One forecaster for every window: what is clean or few is continued exactly, what is many by sparse Bayes."""
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from harmonics_lib.arguments import shown
+from harmonics_lib.forecasters.base import Forecaster, window_forecaster
+from harmonics_lib.forecasters.nonlinear import continue_sinusoids, fit_sinusoids
+from harmonics_lib.forecasters.sparse import infer
+from harmonics_lib.signals.process import HarmonicProcess
+
+_CHUNK = 64  # windows at once: 10 MB for the pairs of 98 periods
+_PAIRED = 200  # whole periods of which all pairs are tried; of more, single ones
+_MOST = 5  # sinusoids that nonlinear least squares may find
+# Of the log odds of few components, tuned:
+_MORE = 4.0  # the evidence of more whole periods than are tried, in units of that of one more
+_BY_MISFIT = -15.0  # slope in log(noise variance that few leave / that sparse Bayesian inference leaves)
+_CONSTANT, _BY_COUNT = 5.0, -2.0  # of nonlinear least squares, and slope in the number of sinusoids
+
+
+def auto_forecaster(process: HarmonicProcess | None = None) -> Forecaster:
+    """A forecaster without a choice to make: each window is continued in the way that suits it.
+
+    A window without noise is continued by its recurrence, one of many components by sparse
+    Bayesian inference. For few components there is better: the exact posterior over all choices of
+    one or two whole periods, or nonlinear least squares for periods of any length. The forecast is
+    the average of the two, weighted by how probable few components are. Four constants of these
+    odds were tuned, on windows of 1 to 20 components in noise of 0.01 to 0.3 from random streams of
+    their own ("auto tuning"), that no published result rests on.
+
+    Args:
+        process: distribution of the periods, and range of the number of components; its noise
+            plays no role. None for 1 to 45 components whose frequencies lie anywhere from 1 / (10 N)
+            for N samples, a period far longer than the window, to 1 / 2, beside a level and, where a window
+            has one, a slope.
+
+    Returns:
+        A forecaster that has a ``distribution``.
+
+    Raises:
+        ValueError: a process that is none, or a lookback shorter than 12 samples (14 where none is given).
+
+    Source: Hoeting et al. (1999) for averages over models.
+    """
+    if not (process is None or isinstance(process, HarmonicProcess)):
+        raise ValueError(f"process must be a HarmonicProcess or None, got {shown(process)}")
+
+    def distribution(x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        prior = process or HarmonicProcess((1, 45), (2, 10 * x.shape[1]), False, uniform="frequency")
+        unknown = torch.full_like(unit, math.nan)
+        ahead, std, level, trend = infer(x, horizon, prior, unknown, trend=None if process else "line")
+        noisy = level[:, 0] > 0
+        if noisy.any():
+            before, after = trend[noisy].split([x.shape[1], horizon], dim=1)
+            few, odds = _few(x[noisy] - before, horizon, prior, level[noisy, 0].square())
+            probability, apart = torch.sigmoid(odds)[:, None], few + after - ahead[noisy]
+            ahead[noisy] += probability * apart
+            std[noisy] = (std[noisy].square() + probability * (1 - probability) * apart.square()).sqrt()
+        return ahead, std, level
+
+    minimum = 12 if process else 14
+    return window_forecaster(lambda *window: distribution(*window)[0], minimum=minimum, distribution=distribution)
+
+
+def _few(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """(B, horizon) forecasts with few components, and the (B,) log odds that there are no more.
+
+    x: (B, N) windows; noise: (B,) the variance that sparse Bayesian inference has found.
+    """
+    if not process.integer_periods:
+        return _found(x, horizon, process.periods, noise)
+    parts = zip(x.split(_CHUNK), noise.split(_CHUNK), strict=True)
+    results = [_enumerated(part, horizon, process, variance) for part, variance in parts]
+    return tuple(torch.cat(tensors) for tensors in zip(*results, strict=True))
+
+
+def _found(x: Tensor, horizon: int, periods: tuple[float, float], noise: Tensor) -> tuple[Tensor, Tensor]:
+    """``_few`` by nonlinear least squares, for periods of any length."""
+    length = x.shape[1]
+    most = min(_MOST, length // 4)
+    found, counts = fit_sinusoids(x, most + 1, (1 / periods[1], 1 / periods[0]))
+    few = (counts > 0) & (counts <= most)
+    ahead, residual = continue_sinusoids(x, found, torch.where(few, counts, 0), horizon)
+    left = residual.square().sum(dim=1) / (length - 3 * counts)
+    odds = _CONSTANT + _BY_MISFIT * (left / noise).clamp_min(1e-6).log() + _BY_COUNT * counts
+    return ahead, torch.where(few, odds, -math.inf)
+
+
+def _enumerated(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """``_few`` by the exact posterior over all choices of one or two whole periods.
+
+    All numbers of components are as probable beforehand. More than are tried are judged by the
+    best choice and one more period.
+    """
+    (low, high), (fewest, most) = process.periods, process.components
+    limit = min(2 if high - low < _PAIRED else 1, high - low + 1)
+    tried = range(fewest, min(most, limit) + 1)
+    if not tried:
+        return x.new_zeros(len(x), horizon), x.new_full((len(x),), -math.inf)
+    regression = _Regression(x, noise, low, high)
+    amplitudes, left, evidence, best, best_evidence = zip(*map(regression.over_choices, tried), strict=True)
+    together = torch.stack(evidence).logsumexp(dim=0)
+    weights = (torch.stack(evidence) - together).exp()  # (K, B)
+    mean = (weights[..., None, None] * torch.stack(amplitudes)).sum(dim=0)  # (B, P, 2)
+    misfit = ((weights * torch.stack(left)).sum(dim=0) / noise).log()
+    ahead = mean.flatten(1) @ _waves(low, high, x.shape[1], horizon).to(x).flatten(1).T
+    if most == tried[-1] or high - low + 1 == limit:
+        return ahead, torch.full_like(together, math.inf)
+    more = evidence[-1] + regression.with_one_more(best[-1]) - best_evidence[-1] + math.log(_MORE)
+    return ahead, together - more + _BY_MISFIT * misfit
+
+
+class _Regression:
+    """Bayesian linear regression of windows on choices of whole periods (O'Hagan 1994, chapter 9).
+
+    The amplitudes of K periods are Gaussian and share the power of the window between them; the
+    noise has an unknown level, of which a first estimate serves the ratio of the two.
+
+    Args:
+        x: (B, N) windows.
+        noise: (B,) the first estimate of its variance.
+        low, high: the periods are all whole numbers from one to the other, P in number.
+    """
+
+    def __init__(self, x: Tensor, noise: Tensor, low: int, high: int):
+        self.periods, self.length, self.noise = (low, high), x.shape[1], noise[:, None]  # (B, 1)
+        self.waves = _waves(low, high, 0, self.length).to(x)
+        self.inner = (x @ self.waves.flatten(1)).unflatten(1, (-1, 2))  # (B, P, 2)
+        self.energy = x.square().sum(dim=1, keepdim=True)  # (B, 1)
+
+    def over_choices(self, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """The posterior over all C choices of ``count`` periods.
+
+        Returns:
+            (B, P, 2) mean amplitudes; (B,) mean noise variance; (B,) log of the mean evidence; the
+            best choice, as (B, count) places among the periods, and its (B,) log evidence.
+        """
+        choices, eigenvalues, vectors = (
+            table.to(self.energy.device) for table in _choices(*self.periods, self.length, count)
+        )
+        turned = torch.einsum("bck,ckl->bcl", self.inner[:, choices].flatten(2), vectors)
+        gains = 1 / (eigenvalues + self._ratio(count)[..., None])  # (B, C, 2 K)
+        explained = (turned.square() * gains).sum(dim=2)
+        evidence = self._evidence(explained, -gains.log().sum(dim=2), count)  # (B, C)
+        weights = evidence.softmax(dim=1)
+        weighted = weights[..., None] * gains * turned
+        amplitudes = torch.einsum("bcl,ckl->bck", weighted, vectors).reshape(len(weighted), -1, 2)
+        mean = torch.zeros_like(self.inner).index_add(1, choices.flatten(), amplitudes)
+        best, place = evidence.max(dim=1)
+        left = (weights * self._left(explained)).sum(dim=1) / self.length
+        return mean, left, evidence.logsumexp(dim=1) - math.log(len(choices)), choices[place], best
+
+    def with_one_more(self, chosen: Tensor) -> Tensor:
+        """(B,) log of the mean evidence of chosen periods (B, K) and any other."""
+        every = torch.arange(self.inner.shape[1], device=chosen.device).expand(len(chosen), -1)  # (B, P)
+        choices = torch.cat([chosen[:, None].expand(-1, every.shape[1], -1), every[..., None]], dim=2)  # (B, P, K + 1)
+        count = choices.shape[2]
+        rows = torch.arange(len(chosen), device=chosen.device)[:, None, None]
+        target = self.inner[rows, choices].flatten(2)[..., None]  # (B, P, 2 (K + 1), 1)
+        blocks = _gram(self.waves)[choices[..., :, None], choices[..., None, :]]  # (B, P, K + 1, K + 1, 2, 2)
+        gram = blocks.transpose(3, 4).reshape(*choices.shape[:2], 2 * count, 2 * count)
+        ratio = self._ratio(count)[..., None, None] * torch.eye(2 * count).to(gram)
+        cholesky = torch.linalg.cholesky(gram + ratio)
+        explained = (target * torch.cholesky_solve(target, cholesky)).sum(dim=(2, 3))
+        evidence = self._evidence(explained, 2 * cholesky.diagonal(dim1=2, dim2=3).log().sum(dim=2), count)
+        evidence = evidence.scatter(1, chosen, -math.inf)  # a period that is there already
+        return evidence.logsumexp(dim=1) - math.log(evidence.shape[1] - chosen.shape[1])
+
+    def _left(self, explained: Tensor) -> Tensor:
+        """(B, C) the energy that is not explained (B, C), down to rounding."""
+        return (self.energy - explained).clamp_min(1e-12 * self.energy)
+
+    def _ratio(self, count: int) -> Tensor:
+        """(B, 1) variance of the noise over that of an amplitude."""
+        return (count * self.length * self.noise / self.energy).clamp_min(1e-12)
+
+    def _evidence(self, explained: Tensor, log_determinant: Tensor, count: int) -> Tensor:
+        """(B, C) log evidence of ``count`` periods that explain a part (B, C) of the energy."""
+        return -0.5 * (self.length * self._left(explained).log() + log_determinant) + count * self._ratio(count).log()
+
+
+@lru_cache(maxsize=8)
+def _choices(low: int, high: int, length: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """All C choices (C, K) of ``count`` periods; their Gram matrices' eigenvalues (C, 2 K) and vectors."""
+    gram = _gram(_waves(low, high, 0, length))
+    choices = torch.combinations(torch.arange(len(gram)), count)
+    blocks = gram[choices[:, :, None], choices[:, None, :]]  # (C, K, K, 2, 2)
+    eigenvalues, vectors = torch.linalg.eigh(blocks.transpose(2, 3).reshape(len(choices), 2 * count, 2 * count))
+    return choices, eigenvalues.clamp_min(0), vectors
+
+
+def _gram(waves: Tensor) -> Tensor:
+    """(P, P, 2, 2) inner products of waves (N, P, 2)."""
+    return torch.einsum("npi,nqj->pqij", waves, waves)
+
+
+def _waves(low: int, high: int, start: int, length: int) -> Tensor:
+    """(length, P, 2) cosines and sines of the whole periods from ``low`` to ``high``, for times from ``start`` on."""
+    time = torch.arange(start, start + length, dtype=torch.float64)[:, None]
+    angles = 2 * math.pi * time / torch.arange(low, high + 1)
+    return torch.stack([angles.cos(), angles.sin()], dim=2)

@@ -1,0 +1,96 @@
+"""The best linear forecaster under the covariance of a process, and the oracle that is given the periods."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from harmonics_lib.forecasters.base import (
+    LONGEST,
+    Forecaster,
+    check_noise_std,
+    window_forecaster,
+)
+from harmonics_lib.forecasters.estimates import (
+    least_squares,
+    noise_level,
+)
+from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, check_process
+
+
+def linear_mmse(process: HarmonicProcess, noise_std: float | None = None) -> Forecaster:
+    """The linear predictor of least mean squared error under the covariance of the process, in closed form.
+
+    A process of random phases is stationary; its autocovariance is the mean of cos(2 pi d / period)
+    over its periods, times the power of the clean signal, which is estimated from the window.
+    With the eigenvalues L and eigenvectors V of the window's covariance, the forecast is
+    R V (L + noise / power)^-1 V' x, where R holds the covariances of future and window.
+
+    Args:
+        process: the distribution of periods; its numbers of components and its noise play no role.
+        noise_std: standard deviation of the noise in the unit of the lookback; None for ``noise_level``.
+
+    Raises:
+        ValueError: what is no process, a noise level below 0, a lookback shorter than 12 samples where it is
+            estimated, or longer than 5,000: the cost grows with the cube.
+
+    Source: Wiener (1949); Kay (1993), Fundamentals of Statistical Signal Processing I, eq. 12.20.
+    """
+    check_process(process)
+    check_noise_std(noise_std)
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        length = x.shape[1]
+        time = torch.arange(length + horizon).to(x)
+        frequencies, mass = (table.to(x) for table in process.prior(spacing=1 / (16 * len(time))))
+        covariance = (2 * math.pi * frequencies * time[:, None]).cos() @ mass
+        lags = (time[:, None] - time[:length]).long()
+        eigenvalues, vectors = torch.linalg.eigh(covariance[lags[:length].abs()])
+        noise = (noise_level(x) if noise_std is None else noise_std / unit[:, 0]).square()
+        total = x.square().mean(dim=1)
+        ratio = noise / (total - noise).clamp_min(1e-3 * total).clamp_min(torch.finfo(x.dtype).tiny)
+        # What the process cannot produce is no signal, however small the noise: not to be divided by rounding.
+        gains = 1 / (eigenvalues.clamp_min(0) + ratio[:, None]).clamp_min(1e-11 * eigenvalues[-1])
+        return (gains * (x @ vectors)) @ (covariance[lags[length:]] @ vectors).T
+
+    return window_forecaster(estimate, minimum=12 if noise_std is None else 1, maximum=LONGEST)
+
+
+def known_period_oracle(batch: SignalBatch) -> Forecaster:
+    """The forecast of one who is told periods, noise and power: not a competitor, but the floor of linear estimates.
+
+    The sine and cosine amplitudes have a Gaussian prior of each window's mean power for a
+    component; the forecast is their posterior mean, so only amplitudes and phases are left to
+    estimate. No linear estimate has a smaller mean squared error. (For a single component, the
+    law of the amplitudes, which scaling to a peak of 1 almost fixes, would gain up to 3 dB more.)
+
+    Args:
+        batch: the signals whose ``past`` is going to be forecast; the forecaster serves these
+            windows, in their order, and no others.
+
+    Raises:
+        ValueError: what is no batch, or windows that are not its own.
+
+    Source: Kay (1993), Fundamentals of Statistical Signal Processing I, theorem 10.3.
+    """
+    if not isinstance(batch, SignalBatch):
+        raise ValueError(f"batch must be the SignalBatch whose windows are forecast, got {type(batch).__name__}")
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        own = batch.past.to(x)
+        if x.shape != own.shape:
+            raise ValueError(f"this oracle serves the batch's windows {tuple(own.shape)}, got {tuple(x.shape)}")
+        if strange := int((~torch.isclose(unit * x, own, rtol=0, atol=0.01)).any(dim=1).sum()):
+            raise ValueError(f"this oracle serves the windows of its batch, in their order, got {strange} others")
+        length = x.shape[1]
+        used = batch.amplitudes.double() != 0
+        power = batch.amplitudes.double().square().sum(dim=1, keepdim=True) / (2 * used.sum(dim=1, keepdim=True))
+        angles = 2 * math.pi * torch.arange(length + horizon).to(x)[:, None] / batch.periods.double()[:, None]
+        basis = torch.cat([angles.sin(), angles.cos()], dim=2) * (used * power.sqrt() / unit).repeat(1, 2)[:, None]
+        # Ridge regression by an augmented system: exact for clean windows, where the noise is 0.
+        diagonal = torch.eye(basis.shape[2], dtype=x.dtype, device=x.device)
+        noise = (batch.noise_std.double()[:, None] / unit)[..., None] * diagonal
+        equations, target = torch.cat([basis[:, :length], noise], dim=1), torch.nn.functional.pad(x, (0, len(diagonal)))
+        return (basis[:, length:] @ least_squares(equations, target, cutoff=1e-12)[..., None])[..., 0]
+
+    return window_forecaster(estimate)

@@ -1,0 +1,149 @@
+"""Nonlinear least squares: sinusoids of any period, found one by one and refined together."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from harmonics_lib.arguments import check_range, check_whole
+from harmonics_lib.forecasters.base import Forecaster, window_forecaster
+
+_OVERSAMPLING = 8  # of the periodogram in which a new sinusoid is looked for
+_STEPS = 6  # of Gauss-Newton after each new sinusoid
+_PATIENCE = 2  # sinusoids in a row that may fail to pay before the search ends
+_MOST = 1000  # sinusoids that may be asked for
+_FLOOR = 1e-26  # mean square of what rounding leaves of a window of peak 1
+
+
+def nonlinear_least_squares(most: int = 20, frequencies: tuple[float, float] = (1 / 110, 0.5)) -> Forecaster:
+    """The sinusoids that fit a window best, as many as the Bayesian information criterion allows.
+
+    The strongest peak in the periodogram of the residual starts a new sinusoid, then all are
+    refined together by Gauss-Newton, and so on: for white noise and few sinusoids this is maximum
+    likelihood. Their number K minimises N log(residual power) + 5 K log N; a frequency is known to
+    N^-3/2, so it counts three times, amplitude and phase once each (Djuric 1996).
+
+    Args:
+        most: number of sinusoids at which the search ends in any case.
+        frequencies: lowest and highest frequency, in cycles per sample.
+
+    Raises:
+        ValueError: settings out of range, or a lookback shorter than 12 samples.
+
+    Sources: Li and Stoica (1996), RELAX; Mamandipoor, Ramasamy and Madhow (2016), Newtonized matching pursuit.
+    """
+    most = check_whole("most", most, maximum=_MOST)
+    low, high = frequencies = check_range("frequencies", frequencies)
+    if not 0 < low <= high <= 0.5:
+        raise ValueError(f"frequencies must be a (low, high) pair with 0 < low <= high <= 0.5, got {frequencies!r}")
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        found, counts = fit_sinusoids(x, min(most, x.shape[1] // 4), frequencies)
+        return continue_sinusoids(x, found, counts, horizon)[0]
+
+    return window_forecaster(estimate, minimum=12)
+
+
+def fit_sinusoids(x: Tensor, most: int, frequencies: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """(B, most) frequencies of the sinusoids in windows x (B, N), NaN where unused, and (B,) their numbers."""
+    length = x.shape[1]
+    best, counts = _criterion(x, 0), torch.zeros(len(x), dtype=torch.long, device=x.device)
+    kept = x.new_full((len(x), most), math.nan)
+    rows, failures = torch.arange(len(x), device=x.device), torch.zeros_like(counts)
+    found, residual = x.new_zeros(len(x), 0), x
+    for count in range(1, most + 1):
+        found = torch.cat([found, _peak(residual, frequencies)[:, None]], dim=1)  # (B, count)
+        found, residual = _refine(found, x[rows], frequencies)
+        criterion = _criterion(residual, count)
+        pays = criterion < best[rows]
+        best[rows[pays]], counts[rows[pays]], kept[rows[pays], :count] = criterion[pays], count, found[pays]
+        failures[rows] = torch.where(pays, 0, failures[rows] + 1)
+        going = (failures[rows] < _PATIENCE) & (3 * (count + 1) < length)
+        rows, found, residual = rows[going], found[going], residual[going]
+        if len(rows) == 0:
+            break
+    return kept, counts
+
+
+def continue_sinusoids(x: Tensor, found: Tensor, counts: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+    """What the first ``counts`` (B,) of frequencies (B, K) make of windows x (B, N).
+
+    Returns:
+        (B, horizon) continuations; (B, N) what the sinusoids leave of the windows.
+    """
+    ahead, residual = x.new_zeros(len(x), horizon), x.clone()
+    for count in counts.unique().tolist():  # windows with equally many sinusoids at once; without any, 0
+        if count > 0:
+            same = counts == count
+            ahead[same], residual[same] = _continue(x[same], found[same, :count], horizon)
+    return ahead, residual
+
+
+def _criterion(residual: Tensor, count: int) -> Tensor:
+    """(B,) the Bayesian information criterion of ``count`` sinusoids that leave a residual (B, N)."""
+    length = residual.shape[1]
+    return length * residual.square().mean(dim=1).clamp_min(_FLOOR).log() + 5 * count * math.log(length)
+
+
+def _peak(residual: Tensor, frequencies: tuple[float, float]) -> Tensor:
+    """(B,) frequency of the highest point of the periodogram of (B, N) within the range."""
+    size = _OVERSAMPLING * residual.shape[1]
+    power = torch.fft.rfft(residual, size).abs()
+    grid = torch.arange(power.shape[1]).to(residual) / size
+    inside = (grid >= frequencies[0]) & (grid <= frequencies[1])
+    return grid[torch.where(inside, power, -1.0).argmax(dim=1)]
+
+
+def _refine(found: Tensor, x: Tensor, frequencies: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """Frequencies (B, K) after steps of Gauss-Newton, each made only where it lowers the residual, (B, N)."""
+    amplitudes, waves, residual = _amplitudes(found, x)
+    time = _centred(x.shape[1], 0, x.shape[1]).to(x)
+    for _ in range(_STEPS):
+        slopes = (2j * math.pi * time[:, None] * waves * amplitudes.conj()[:, None]).real  # (B, N, K)
+        columns = torch.cat([waves.real, waves.imag, slopes], dim=2)  # (B, N, 3 K)
+        step = _solve(columns, residual, damping=1e-9)[:, 2 * found.shape[1] :]
+        reach = 0.25 / x.shape[1]
+        moved = (found + step.clamp(-reach, reach)).clamp(*frequencies)
+        tried = _amplitudes(moved, x)
+        better = tried[2].square().sum(dim=1) <= residual.square().sum(dim=1)
+        found = torch.where(better[:, None], moved, found)
+        amplitudes = torch.where(better[:, None], tried[0], amplitudes)
+        waves = torch.where(better[:, None, None], tried[1], waves)
+        residual = torch.where(better[:, None], tried[2], residual)
+    return found, residual
+
+
+def _amplitudes(found: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Least squares for given frequencies (B, K): amplitudes (B, K), waves (B, N, K), residual (B, N)."""
+    waves = _waves(found, _centred(x.shape[1], 0, x.shape[1]).to(x))
+    columns = torch.cat([waves.real, waves.imag], dim=2)  # (B, N, 2 K)
+    fit = _solve(columns, x, damping=1e-11)
+    real, imag = fit.chunk(2, dim=1)
+    return torch.complex(real, imag), waves, x - (columns @ fit[..., None])[..., 0]
+
+
+def _continue(x: Tensor, found: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+    """(B, horizon) samples after x (B, N) of the sinusoids of frequencies (B, K), and the residual (B, N)."""
+    amplitudes, _, residual = _amplitudes(found, x)
+    waves = _waves(found, _centred(x.shape[1], x.shape[1], horizon).to(x))
+    return (waves @ amplitudes.conj()[..., None])[..., 0].real, residual
+
+
+def _centred(length: int, start: int, count: int) -> Tensor:
+    """(count,) times from ``start`` on, 0 in the middle of a window of ``length``: phase and frequency decouple."""
+    return torch.arange(start, start + count) - (length - 1) / 2
+
+
+def _waves(found: Tensor, time: Tensor) -> Tensor:
+    """(B, T, K) of exp(2 pi i f t) for frequencies (B, K) and times (T,)."""
+    angles = 2 * math.pi * found[:, None] * time[:, None]
+    return torch.polar(torch.ones_like(angles), angles)
+
+
+def _solve(columns: Tensor, target: Tensor, damping: float) -> Tensor:
+    """(B, K) least squares of (B, N) on columns (B, N, K) of any scale, damped relative to each column's power."""
+    normal = columns.mT @ columns
+    scale = normal.diagonal(dim1=1, dim2=2).clamp_min(torch.finfo(target.dtype).tiny).sqrt()
+    normal = normal / scale[:, :, None] / scale[:, None] + damping * torch.eye(columns.shape[2]).to(columns)
+    right = (columns.mT @ target[..., None]) / scale[..., None]
+    return (torch.linalg.solve(normal, right) / scale[..., None])[..., 0]

@@ -1,0 +1,343 @@
+"""Forecasters of the recurrence that sums of sinusoids obey (Prony 1795), and of its poles.
+
+K sinusoids follow x[t] = sum_k a[k] x[t - k] with 2 K weights, whatever their amplitudes and
+phases. Linear prediction estimates the weights, the matrix pencil the poles of the recurrence.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from harmonics_lib.arguments import check_choice, check_flag, check_weight, check_whole
+from harmonics_lib.forecasters.base import LIMIT, LONGEST, Forecaster, window_forecaster
+from harmonics_lib.forecasters.estimates import least_squares, noise_level, signal_rank
+
+_PERHAPS_CLEAN = 0.02  # above this noise, in lookback peaks, a window is not free of it: the estimate errs up to 0.008
+_HIGHEST = 10_000  # order of a recurrence
+_MOST_ITERATIONS = 1000
+_MISS = 1e-3  # root mean square error, in lookback peaks, of a recurrence that has learned a window
+
+
+def linear_prediction(order: int = 66, ridge: float | None = None, backward: bool = True) -> Forecaster:
+    """Every sample as a weighted sum of the ``order`` samples before it, run on freely.
+
+    The weights solve x[t] = sum_k a[k] x[t - k] by least squares over the window, forward in time
+    and also backward (the modified covariance method): undamped sinusoids obey the same recurrence
+    in both directions.
+
+    Args:
+        order: number of weights. Two for each sinusoid would do without noise; about 2 N / 3 is usual.
+        ridge: added to the diagonal of the normal equations, in squared lookback peaks; 0 for the
+            smallest exact solution; None for the number of equations times ``noise_level`` squared,
+            about what the noise itself adds there.
+        backward: use the equations backward in time, too.
+
+    Raises:
+        ValueError: settings out of range, a lookback that is not longer than ``order``, or shorter than 12.
+
+    Sources: Makhoul (1975) for least squares, Marple (1980) for forward and backward.
+    """
+    order = check_whole("order", order, maximum=_HIGHEST)
+    ridge = None if ridge is None else check_weight("ridge", ridge)
+    backward = check_flag("backward", backward)
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        equations, target = _prediction_equations(x, order, backward)
+        noise = equations.shape[1] * noise_level(x).square() if ridge is None else x.new_full((len(x),), ridge)
+        return _run_on(x, _ridge_solution(equations, target, noise), horizon)
+
+    return window_forecaster(estimate, minimum=max(12, order + 1))
+
+
+def tufts_kumaresan(order: int = 66, rank: int | None = None) -> Forecaster:
+    """Linear prediction, forward and backward, within the strongest singular vectors of its equations.
+
+    Args:
+        order: number of weights, as in ``linear_prediction``.
+        rank: number of singular values that are kept; None for the number that stands out of the
+            noise (see ``signal_rank``).
+
+    Raises:
+        ValueError: settings out of range, a lookback that is not longer than ``order``, or shorter than 12.
+
+    Source: Tufts and Kumaresan (1982).
+    """
+    order = check_whole("order", order, maximum=_HIGHEST)
+    if rank is not None:
+        rank = check_whole("rank", rank, maximum=_HIGHEST)
+        if rank > order:
+            raise ValueError(f"rank must be None or a whole number from 1 to the order {order}, got {rank}")
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        ranks = None if rank is None else torch.full((len(x),), rank)
+        return _run_on(x, _truncated_solution(*_prediction_equations(x, order, backward=True), ranks), horizon)
+
+    return window_forecaster(estimate, minimum=max(12, order + 1))
+
+
+#: What a criterion adds to N log(error power) for ``order`` weights and N = ``length`` samples.
+CRITERIA: dict[str, Callable[[int, int], float]] = {
+    "aicc": lambda order, length: length * (length + order) / (length - order - 2),
+    "bic": lambda order, length: order * math.log(length),
+}
+
+
+def autoregression(criterion: str = "aicc", most: int = 66) -> Forecaster:
+    """Burg's linear prediction of the order that an information criterion chooses for each window.
+
+    Args:
+        criterion: ``"aicc"`` (Hurvich and Tsai 1989) or ``"bic"`` (Schwarz 1978).
+        most: the highest order that it may choose; for a window of N samples N - 3 at the most.
+
+    Raises:
+        ValueError: settings out of range, or a lookback shorter than 12 samples.
+
+    Sources: Burg (1968) for the weights; Brockwell and Davis (1991), section 9.3, for the choice.
+    """
+    most = check_whole("most", most, maximum=_HIGHEST)
+    check_choice("criterion", criterion, CRITERIA)
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        return _run_on(x, _chosen_weights(x, CRITERIA[criterion], min(most, x.shape[1] - 3)), horizon)
+
+    return window_forecaster(estimate, minimum=12)
+
+
+def _chosen_weights(x: Tensor, penalty: Callable[[int, int], float], most: int) -> Tensor:
+    """(B, most) weights by Burg's method of the order that is best for each window; 0 beyond it."""
+    length, floor = x.shape[1], 1e-28 * x.square().mean(dim=1).clamp_min(torch.finfo(x.dtype).tiny)
+    chosen, best = x.new_zeros(len(x), most), x.new_full((len(x),), math.inf)
+    for order, (weights, error) in enumerate(_burg_orders(x, most)):
+        value = length * torch.maximum(error, floor).log() + penalty(order, length)
+        better = value < best
+        best = torch.where(better, value, best)
+        chosen = torch.where(better[:, None], pad(weights, (0, most - order)), chosen)
+    return chosen
+
+
+def cadzow(rank: int | None = None, iterations: int = 5) -> Forecaster:
+    """Tufts and Kumaresan's linear prediction of a window whose noise was taken out by alternating projections.
+
+    K sinusoids have a Hankel matrix of rank 2 K. In turn, the window's matrix of N / 2 columns is
+    cut to that rank, and the result made a Hankel matrix again by the mean of each antidiagonal.
+
+    Args:
+        rank: two for each sinusoid; None for what Tufts and Kumaresan's equations have (see ``signal_rank``).
+        iterations: number of times that both projections are made.
+
+    Raises:
+        ValueError: settings out of range, or a lookback shorter than 12 or 2 ``rank`` samples, or longer than 5,000:
+            the cost grows with the cube.
+
+    Source: Cadzow (1988).
+    """
+    iterations = check_whole("iterations", iterations, maximum=_MOST_ITERATIONS)
+    if rank is not None:
+        rank = check_whole("rank", rank, maximum=_HIGHEST)
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        equations, _ = _prediction_equations(x, 2 * x.shape[1] // 3, backward=True)
+        found = signal_rank(torch.linalg.svdvals(equations), max(equations.shape[1:]))
+        ranks = found if rank is None else torch.full_like(found, rank)
+        for _ in range(iterations):
+            x = _of_rank(x, ranks)
+        return _recurrence(x, horizon, ranks)
+
+    return window_forecaster(estimate, minimum=max(12, 2 * (rank or 0)), maximum=LONGEST)
+
+
+def _of_rank(x: Tensor, ranks: Tensor) -> Tensor:
+    """(B, N) means of the antidiagonals of the Hankel matrices of windows x (B, N), cut to ranks (B,)."""
+    u, singular, vh = torch.linalg.svd(x.unfold(1, x.shape[1] // 2 + 1, 1), full_matrices=False)
+    rows, columns = u.shape[1], vh.shape[2]
+    kept = torch.where(torch.arange(singular.shape[1], device=x.device) < ranks[:, None], singular, 0.0)
+    cut = (u * kept[:, None]) @ vh  # (B, rows, columns)
+    shifted = pad(cut, (0, rows)).flatten(1)[:, :-rows].unflatten(1, (rows, -1))  # row i begins in column i
+    count = pad(cut.new_ones(rows, columns), (0, rows)).flatten()[:-rows].unflatten(0, (rows, -1)).sum(dim=0)
+    return shifted.sum(dim=1) / count
+
+
+def continue_clean(x: Tensor, horizon: int, order: int = 0) -> tuple[Tensor, Tensor]:
+    """(B, horizon) continuation of those windows x (B, N) of peak 1 that are free of noise, and (B,) which ones are.
+
+    Free of noise is a window whose recurrence (Tufts and Kumaresan 1982), learned without its first
+    tenth, runs back over that tenth within 1e-3. Where a recurrence runs on, nothing is as
+    accurate: no sinusoid is chosen, none can be missed. The other windows get 0.
+
+    Differences of an ``order`` above 0 take a trend out, and are summed again. They make of little
+    noise more: the recurrence then has to run over as many samples as are to come, or a third of the
+    window, at both ends, and to continue the window as it does without the first of these.
+    """
+    ahead, clean = x.new_zeros(len(x), horizon), noise_level(x) < _PERHAPS_CLEAN
+    if clean.any():
+        tenth = max(5, x.shape[1] // 10)
+        ahead[clean] = _differenced_recurrence(x[clean], horizon, order)
+        missed = _miss(x[clean].flip(1), tenth, 0) if order == 0 else _doubt(x[clean], ahead[clean], order)
+        clean[clean.clone()] = missed < _MISS
+    return ahead * clean[:, None], clean
+
+
+def _doubt(x: Tensor, ahead: Tensor, order: int) -> Tensor:
+    """(B,) the largest of three root mean square errors of the recurrence: at both ends of x, and of ``ahead``."""
+    horizon = ahead.shape[1]
+    count = max(5, min(horizon, x.shape[1] // 3))
+    again = _differenced_recurrence(x[:, count:], horizon, order)
+    ends = _miss(x, count, order), _miss(x.flip(1), count, order)
+    return torch.stack([*ends, (again - ahead).square().mean(dim=1).sqrt()]).amax(dim=0)
+
+
+def _miss(x: Tensor, count: int, order: int) -> Tensor:
+    """(B,) root mean square error of the recurrence, learned without the last ``count`` samples, over these."""
+    return (_differenced_recurrence(x[:, :-count], count, order) - x[:, -count:]).square().mean(dim=1).sqrt()
+
+
+def _differenced_recurrence(x: Tensor, horizon: int, order: int) -> Tensor:
+    """(B, horizon) sums, of an order, of the recurrence's continuation of the differences of windows x (B, N)."""
+    ahead = _recurrence(x.diff(n=order, dim=1), horizon)
+    for lower in reversed(range(order)):
+        ahead = x.diff(n=lower, dim=1)[:, -1:] + ahead.cumsum(dim=1)
+    return ahead
+
+
+def _recurrence(x: Tensor, horizon: int, ranks: Tensor | None = None) -> Tensor:
+    """(B, horizon) continuation of windows x (B, N) by Tufts and Kumaresan's recurrence of 2 N / 3 weights."""
+    equations, target = _prediction_equations(x, 2 * x.shape[1] // 3, backward=True)
+    return _run_on(x, _truncated_solution(equations, target, ranks), horizon)
+
+
+def burg(order: int = 66) -> Forecaster:
+    """Linear prediction by Burg's lattice, whose weights are always stable: the forecast never grows.
+
+    Args:
+        order: number of weights, as in ``linear_prediction``.
+
+    Raises:
+        ValueError: an order below 1, a lookback that is not longer than ``order``, or shorter than 12.
+
+    Source: Burg (1968).
+    """
+    order = check_whole("order", order, maximum=_HIGHEST)
+    return window_forecaster(
+        lambda x, horizon, unit: _run_on(x, burg_weights(x, order), horizon), minimum=max(12, order + 1)
+    )
+
+
+def _prediction_equations(x: Tensor, order: int, backward: bool) -> tuple[Tensor, Tensor]:
+    """(B, M, order) samples before each target, nearest first, and the (B, M) targets; M doubles with ``backward``."""
+    rows = x.unfold(1, order + 1, 1)  # (B, N - order, order + 1)
+    equations, target = rows[:, :, :-1].flip(2), rows[:, :, -1]
+    if backward:
+        equations = torch.cat([equations, rows[:, :, 1:]], dim=1)
+        target = torch.cat([target, rows[:, :, 0]], dim=1)
+    return equations, target
+
+
+def _ridge_solution(equations: Tensor, target: Tensor, power: Tensor) -> Tensor:
+    """(B, order) least squares with ``power`` (B,) on the diagonal of the normal equations, the smallest where open."""
+    if (power > 0).any():
+        order = equations.shape[2]
+        diagonal = power.sqrt()[:, None, None] * torch.eye(order, dtype=power.dtype, device=power.device)
+        equations = torch.cat([equations, diagonal], dim=1)
+        target = torch.cat([target, target.new_zeros(len(target), order)], dim=1)
+    return least_squares(equations, target, cutoff=1e-15)
+
+
+def _truncated_solution(equations: Tensor, target: Tensor, ranks: Tensor | None) -> Tensor:
+    """(B, order) least squares within as many singular vectors as ``ranks`` (B,), or those that stand out, say."""
+    u, singular, vh = torch.linalg.svd(equations, full_matrices=False)
+    snapshots = max(equations.shape[1:])
+    ranks = signal_rank(singular, snapshots) if ranks is None else ranks
+    kept = torch.arange(singular.shape[1], device=singular.device) < ranks.to(singular.device)[:, None]
+    inverse = torch.where(kept & (singular > 1e-15 * singular[:, :1]), 1 / singular, 0.0)
+    return ((vh.mT * inverse[:, None]) @ (u.mT @ target[..., None]))[..., 0]
+
+
+def burg_weights(x: Tensor, order: int) -> Tensor:
+    """(B, order) prediction weights by Burg's method (1968)."""
+    *_, (weights, _) = _burg_orders(x, order)
+    return weights
+
+
+def _burg_orders(x: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """(B, order) weights and the (B,) power of their errors, for each order from 0; a reflection minimises both."""
+    forward, backward = x[:, 1:], x[:, :-1]
+    weights, error = x.new_zeros(len(x), 0), x.square().mean(dim=1, keepdim=True)
+    rounding = 1e-28 * x.square().sum(dim=1, keepdim=True)  # once the errors are rounding, there is nothing to reflect
+    yield weights, error[:, 0]
+    for _ in range(most):
+        power = (forward.square() + backward.square()).sum(dim=1, keepdim=True)
+        both = 2 * (forward * backward).sum(dim=1, keepdim=True)
+        reflection = torch.where(power > rounding, both / power.clamp_min(torch.finfo(x.dtype).tiny), 0.0)
+        weights = torch.cat([weights - reflection * weights.flip(1), reflection], dim=1)
+        error = error * (1 - reflection.square())
+        forward, backward = (forward - reflection * backward)[:, 1:], (backward - reflection * forward)[:, :-1]
+        yield weights, error[:, 0]
+
+
+def _run_on(x: Tensor, weights: Tensor, horizon: int) -> Tensor:
+    """(B, horizon) free-running continuation of windows x (B, N) of peak 1, within ``LIMIT``."""
+    recent = x.flip(1)[:, : weights.shape[1]]  # nearest first
+    steps = []
+    for _ in range(horizon):
+        steps.append((recent * weights).sum(dim=1, keepdim=True).clamp(-LIMIT, LIMIT))
+        recent = torch.cat([steps[-1], recent[:, :-1]], dim=1)
+    return torch.cat(steps, dim=1)
+
+
+def matrix_pencil(order: int | None = None, unit_circle: bool = False) -> Forecaster:
+    """Poles from the subspace of the window's Hankel matrix (matrix pencil, ESPRIT), amplitudes by least squares.
+
+    Sinusoids span a subspace in which one step in time is a linear map: its eigenvalues are the
+    poles z, and the forecast is the sum of c z^t. The matrix has 2 N / 3 columns and holds the
+    window forward and backward. A pole outside the unit circle makes the forecast grow.
+
+    Args:
+        order: number of poles, two for each sinusoid; None for ``signal_rank`` of each window.
+        unit_circle: project the poles to the unit circle, where undamped sinusoids have them.
+
+    Raises:
+        ValueError: settings out of range, or a lookback shorter than 12 or, rounded up, 3 / 2 (``order`` + 1), or
+            longer than 5,000: the cost grows with the cube.
+
+    Sources: Hua and Sarkar (1990), Roy and Kailath (1989).
+    """
+    if order is not None:
+        order = check_whole("order", order, maximum=_HIGHEST)
+    unit_circle = check_flag("unit_circle", unit_circle)
+
+    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+        rows = x.unfold(1, 2 * x.shape[1] // 3, 1)
+        rows = torch.cat([rows, rows.flip(1, 2)], dim=1)
+        _, singular, vh = torch.linalg.svd(rows, full_matrices=False)
+        ranks = signal_rank(singular, rows.shape[1]) if order is None else torch.full((len(x),), order)
+        ranks = torch.minimum(ranks.to(x.device), (singular > 1e-15 * singular[:, :1]).sum(dim=1))
+        ahead = x.new_zeros(len(x), horizon)
+        for rank in ranks.unique().tolist():  # windows with equally many poles at once; without any, 0
+            if rank > 0:
+                same = ranks == rank
+                ahead[same] = _continue_exponentials(x[same], _poles(vh[same, :rank], unit_circle), horizon)
+        return ahead
+
+    return window_forecaster(estimate, minimum=max(12, math.ceil(1.5 * ((order or 0) + 1))), maximum=LONGEST)
+
+
+def _poles(basis: Tensor, unit_circle: bool) -> Tensor:
+    """(B, R) poles of the signal subspace with the basis (B, R, L): the eigenvalues of one step in time."""
+    subspace = basis.mT  # (B, L, R)
+    step = torch.linalg.lstsq(subspace[:, :-1], subspace[:, 1:]).solution
+    poles = torch.linalg.eigvals(step)
+    # Outside this ring, the powers over a window and its future leave the range of numbers.
+    modulus = torch.ones_like(poles.real) if unit_circle else poles.abs().clamp(1e-6, 2)
+    return torch.polar(modulus, poles.angle())
+
+
+def _continue_exponentials(x: Tensor, poles: Tensor, horizon: int) -> Tensor:
+    """(B, horizon) continuation of the least-squares fit of exponentials with ``poles`` (B, R) to x (B, N)."""
+    length = x.shape[1]
+    time = torch.arange(length + horizon, dtype=x.dtype, device=x.device)[:, None]
+    powers = torch.exp(poles.log()[:, None] * time)  # (B, N + horizon, R)
+    amplitudes = least_squares(powers[:, :length], x.to(poles.dtype), cutoff=1e-14)
+    return (powers[:, length:] @ amplitudes[..., None])[..., 0].real

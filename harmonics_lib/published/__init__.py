@@ -1,0 +1,1 @@
+"""What the report has published: networks, tables, runs."""

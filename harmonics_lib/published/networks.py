@@ -1,0 +1,81 @@
+"""The published networks, as forecasters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from harmonics_lib.arguments import check_name, shown
+from harmonics_lib.forecasters.base import Forecaster, network_forecaster
+from harmonics_lib.networks.registry import build
+from harmonics_lib.paths import (
+    _shipped_results,
+    results_dir,
+)
+from harmonics_lib.published.store import (
+    _intact,
+)
+from harmonics_lib.training.directory import read_config, read_weights
+
+if TYPE_CHECKING:
+    pass
+
+#: The networks that ``load_forecaster`` offers; the runs that only a comparison rests on lie apart.
+NETWORKS = {
+    "small_lstm": "one step at a time; 3 to 6 components, whole periods 2 to 99, no noise (notebook 03)",
+    "seq2seq_gru": "five steps; 3 to 6 components, whole periods 2 to 99, no noise (notebook 04)",
+    "curriculum_gru": "ten steps; 1 to 45 components, whole periods 10 to 99, no noise (notebook 05)",
+    "curriculum_gru_2_99": "ten steps; 1 to 45 components, whole periods 2 to 99, no noise (notebook 05)",
+    "noise_network": "any horizon; 1 to 45 components, any periods from 2 to 99, noise of 0.003 to 0.4 (notebook 11)",
+}
+
+
+_RUN_FILES = ("weights.safetensors", "history.csv", "config.json")
+
+
+def _place(name: str) -> str:
+    """The folder, within results, of a published run."""
+    return f"{'models' if name in NETWORKS else 'runs'}/{name}"
+
+
+def _intact_run(root: Path, folder: Path, needed: Iterable[str] = _RUN_FILES) -> Path:
+    """The folder of a published run, if the files that are needed are those that were published."""
+    for file in filter(Path.exists, (folder / name for name in needed)):
+        _intact(root, file)
+    return folder
+
+
+def load_forecaster(name: str) -> Forecaster:
+    """A published network, ``(lookback (B, N), horizon) -> (B, horizon)``.
+
+    Args:
+        name: one of ``NETWORKS``, or a run of a comparison that a checkout has.
+
+    Raises:
+        ValueError: no network of that name is published, or its files are damaged.
+    """
+    folder = _run_folder(name)
+    network = build(read_config(folder)["network"])
+    weights = read_weights(folder)
+    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+        raise ValueError(f"{folder} is damaged: its weights are not finite")
+    network.load_state_dict(weights)
+    return network_forecaster(network)
+
+
+def _run_folder(name: str, needed: Iterable[str] = _RUN_FILES) -> Path:
+    """Where a published run lies: among these results, else among those that came with the code."""
+    for results in (results_dir(), _shipped_results()) if _is_name(name) else ():
+        if (results / _place(name) / "config.json").exists():
+            return _intact_run(results, results / _place(name), needed)
+    raise ValueError(f"name must be a published network ({', '.join(NETWORKS)}), got {shown(name)}")
+
+
+def _is_name(name) -> bool:
+    try:
+        return bool(check_name(name))
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""Sums of sinusoids in noise, and their spectra."""

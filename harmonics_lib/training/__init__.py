@@ -1,0 +1,1 @@
+"""Training that a kill cannot harm: runs, their folders, one loop."""

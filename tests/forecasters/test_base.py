@@ -1,0 +1,183 @@
+"""One boundary around every forecaster, classical or neural."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from harmonics_lib import (
+    CurriculumGRU,
+    Seq2SeqGRU,
+    SmallLSTM,
+    UnstableForecast,
+    central_interval,
+    network_forecaster,
+    persistence,
+    window_forecaster,
+)
+from harmonics_lib.forecasters.base import LIMIT, ProbabilisticForecaster
+
+
+class Growing(nn.Module):
+    """A network whose forecast is ten times the last sample."""
+
+    def forecast(self, lookback, horizon):
+        return 10 * lookback[:, -1:].expand(-1, horizon)
+
+
+def growing(x, horizon, unit):
+    return Growing().forecast(x, horizon)
+
+
+@pytest.mark.parametrize("forecaster", [window_forecaster(growing), network_forecaster(Growing())])
+def test_classical_and_neural_forecasts_are_held_at_one_limit_and_counted(forecaster):
+    """Three lookback peaks, in any unit: a network has no more freedom than a recurrence."""
+    lookback = torch.tensor([[0.0, -2.0, 2.0], [4.0, 0.0, 0.1]])
+    with pytest.warns(UnstableForecast, match="1 of 2 forecasts went beyond 3 lookback peaks") as caught:
+        ahead = forecaster(lookback, 2)
+    assert torch.allclose(ahead, torch.tensor([[LIMIT * 2] * 2, [1.0] * 2]))
+    assert caught[0].message.count == 1
+    assert caught[0].filename == __file__  # the line that asked for the forecast
+
+
+class Doubtful(Growing):
+    """… and knows that it may be wrong by half a peak, in noise of a quarter."""
+
+    def distribution(self, lookback, horizon):
+        mean = self.forecast(lookback, horizon)
+        return mean, torch.full_like(mean, 0.5), mean.new_full((len(mean), 1), 0.25)
+
+
+def doubtful(x, horizon, unit):
+    return Doubtful().distribution(x, horizon)
+
+
+@pytest.mark.parametrize(
+    "forecaster", [window_forecaster(growing, distribution=doubtful), network_forecaster(Doubtful())]
+)
+def test_a_distribution_has_the_unit_the_limit_and_the_mean_of_the_forecast(forecaster):
+    lookback = torch.tensor([[0.0, -2.0, 2.0], [4.0, 0.0, 0.1]])
+    with pytest.warns(UnstableForecast, match="1 of 2") as caught:
+        prediction = forecaster.distribution(lookback, 2)
+    assert caught[0].filename == __file__
+    assert prediction.mean.tolist() == [[LIMIT * 2] * 2, [1.0] * 2]
+    assert prediction.std.tolist() == [[1.0] * 2, [2.0] * 2]
+    assert prediction.noise_std.tolist() == [[0.5], [1.0]]
+    assert torch.allclose(prediction.observed.variance, torch.tensor([[1.25] * 2, [5.0] * 2]))
+    assert isinstance(forecaster, ProbabilisticForecaster)
+
+
+def test_who_knows_no_error_offers_no_distribution():
+    assert not isinstance(persistence(), ProbabilisticForecaster)
+    assert not isinstance(network_forecaster(SmallLSTM(4)), ProbabilisticForecaster)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
+def test_a_forecaster_that_is_certain_has_a_distribution_all_the_same(dtype):
+    def certain(x, horizon, unit):
+        ahead = growing(0.1 * x, horizon, unit)
+        return ahead, torch.zeros_like(ahead), torch.zeros_like(unit)
+
+    prediction = window_forecaster(growing, distribution=certain).distribution(torch.ones(1, 3, dtype=dtype), 2)
+    low, high = central_interval(prediction.observed, 0.9)
+    assert low.dtype == dtype and (high - low).max() < 1e-3
+
+
+def test_a_central_interval_holds_its_share_of_the_samples():
+    normal = torch.distributions.Normal(torch.tensor(3.0, dtype=torch.float64), 2.0)
+    for coverage, deviations in ((0.6827, 1), (0.9545, 2), (0.95, 1.96)):
+        low, high = central_interval(normal, coverage)
+        assert [low.item(), high.item()] == pytest.approx([3 - 2 * deviations, 3 + 2 * deviations], abs=1e-3)
+    for coverage in (0, 1, 95, None, True, float("nan")):
+        with pytest.raises(ValueError, match=r"coverage must be a number between 0 and 1"):
+            central_interval(normal, coverage)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "forecaster", [persistence(), *(network_forecaster(n) for n in (SmallLSTM(4), Seq2SeqGRU(), CurriculumGRU()))]
+)
+def test_every_dtype_is_served_and_kept(forecaster, dtype):
+    lookback = torch.randn(3, 100, generator=torch.Generator().manual_seed(0)).to(dtype)
+    ahead = forecaster(lookback, 4)
+    assert ahead.dtype == dtype and ahead.shape == (3, 4)
+    assert torch.allclose(ahead.double(), forecaster(lookback.double(), 4), rtol=torch.finfo(dtype).eps, atol=0.02)
+
+
+def test_the_number_of_threads_is_the_same_after_a_forecast():
+    before = torch.get_num_threads()
+    network_forecaster(SmallLSTM(4))(torch.ones(1, 5), 2)
+    persistence()(torch.ones(1, 5), 2)
+    assert torch.get_num_threads() == before
+
+
+def test_a_forecast_has_the_dtype_and_the_unit_of_its_lookback():
+    forecast = network_forecaster(SmallLSTM(4))
+    lookback = torch.randn(3, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    ahead = forecast(lookback, 4)
+    assert ahead.dtype == torch.float64 and forecast(lookback.float(), 4).dtype == torch.float32
+    assert torch.allclose(forecast(1000 * lookback, 4), 1000 * ahead)
+    assert torch.isfinite(forecast(torch.zeros(1, 20), 4)).all()
+
+
+def test_many_windows_are_shared_among_the_processors_and_each_forecast_is_what_it_was():
+    network = SmallLSTM(4)
+    lookback = torch.randn(1201, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    together = network_forecaster(network)(lookback, 4)
+    with torch.no_grad():
+        alone = torch.cat([network.double().forecast(part, 4) for part in (lookback / peaks(lookback)).split(500)])
+    assert torch.equal(together, alone * peaks(lookback)) and not together.requires_grad
+
+
+def peaks(lookback):
+    return lookback.abs().amax(dim=1, keepdim=True)
+
+
+def test_a_network_that_is_trained_further_is_forecast_with_as_it_is_now():
+    network, lookback = SmallLSTM(4), torch.ones(2, 20)
+    forecast = network_forecaster(network)
+    before = forecast(lookback, 3)
+    with torch.no_grad():
+        network.head.bias += 1
+    assert torch.equal(forecast(lookback, 3), network_forecaster(network)(lookback, 3))
+    assert not torch.equal(forecast(lookback, 3), before)
+
+
+@pytest.mark.parametrize("horizon", [np.int64(3), np.uint8(3), torch.tensor(3)])
+def test_a_whole_number_of_any_type_is_a_horizon(horizon):
+    assert persistence()(torch.ones(1, 5), horizon).shape == (1, 3)
+    assert network_forecaster(SmallLSTM(4))(torch.ones(1, 5), horizon).shape == (1, 3)
+
+
+def test_infinity_is_no_answer():
+    """Neither of a network with broken weights, nor where the unit leaves the range of numbers."""
+    broken = SmallLSTM(4)
+    torch.nn.init.constant_(broken.head.bias, torch.nan)
+    with pytest.raises(ValueError, match=r"NaN or infinity for 2 of 2 windows.*weights of the network"):
+        network_forecaster(broken)(torch.ones(2, 20), 3)
+    lookback = torch.full((1, 20), 3e38)
+    with pytest.warns(UnstableForecast), pytest.raises(ValueError, match=r"beyond the range of torch.float32"):
+        window_forecaster(growing)(lookback, 2)
+
+
+def test_a_network_says_which_dtype_it_computes_in():
+    with pytest.raises(ValueError, match=r"torch.float32 and torch.float16; network_forecaster"):
+        SmallLSTM(4).forecast(torch.ones(1, 20, dtype=torch.float16), 3)
+    with pytest.raises(ValueError, match="must be a torch module with a method forecast, got NoneType"):
+        network_forecaster(None)
+
+
+def test_forecasting_leaves_the_network_as_it_was():
+    network = SmallLSTM(4).train()
+    lookback = torch.randn(3, 20, generator=torch.Generator().manual_seed(0))
+    forecast = network_forecaster(network)
+    before = forecast(lookback, 4)
+    forecast(lookback.bfloat16(), 4)
+    assert torch.equal(forecast(lookback, 4), before)
+    assert network.training and network.head.weight.dtype == torch.float32
+
+
+def test_a_forecast_leaves_no_gradient_and_changes_no_input():
+    lookback = torch.ones(1, 20)
+    assert not network_forecaster(SmallLSTM(4))(lookback, 4).requires_grad
+    assert torch.equal(lookback, torch.ones(1, 20))

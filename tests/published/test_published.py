@@ -1,0 +1,252 @@
+"""Published networks are loaded, not trained; what is not published is trained; names lead to forecasters."""
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from harmonics_lib import (
+    HarmonicProcess,
+    Run,
+    SmallLSTM,
+    Stage,
+    TrainingConfig,
+    load_forecaster,
+    load_grid,
+    load_metrics,
+    network_forecaster,
+    paths,
+    seeded,
+    trained_networks,
+)
+from harmonics_lib.paths import build_dir, results_dir, retrain_dir, retraining, staging_dir
+from harmonics_lib.published import store
+from harmonics_lib.published.runs import train_again
+from harmonics_lib.published.store import record_checksums
+from harmonics_lib.training.directory import read_weights
+
+
+@pytest.fixture
+def build(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMONICS_BUILD", str(tmp_path / "build"))
+    monkeypatch.setenv("HARMONICS_RESULTS", str(tmp_path / "results"))
+    return tmp_path
+
+
+STAGES, CONFIG = (Stage(HarmonicProcess(), 4),), TrainingConfig(batch_size=4, report_every=2, validation_size=4)
+
+
+def trained(network, name="tiny"):
+    return trained_networks({name: Run(network, STAGES, CONFIG)}, "99_test")[name].folder
+
+
+def publish(build):
+    (build / "results").mkdir()
+    for folder in staging_dir("99_test").iterdir():
+        folder.rename(build / "results" / folder.name)
+
+
+def test_a_published_configuration_is_loaded_and_another_trained(build, monkeypatch):
+    first = SmallLSTM(4)
+    trained(first)
+    publish(build)
+    again = SmallLSTM(4)
+    assert trained(again) == results_dir() / "runs" / "tiny"
+    assert torch.equal(first.head.weight, again.head.weight)
+    assert trained(SmallLSTM(5)).is_relative_to(staging_dir("99_test"))
+
+
+def damaged(path):
+    """One bit of the middle byte turned."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_in_a_published_file_is_noticed(build):
+    trained(SmallLSTM(4))
+    publish(build)
+    metrics = results_dir() / "metrics"
+    metrics.mkdir()
+    (metrics / "grid.csv").write_text("method,mse\na,1\nb,2\n")
+    (metrics / "99_test.json").write_text(json.dumps({"values": {"a": 1}}))
+    files = [path for path in results_dir().rglob("*") if path.is_file()]
+    record_checksums(files)
+    load = {"grid.csv": load_grid, "99_test.json": lambda: load_metrics("99_test")}
+    assert load_grid().shape == (2, 2) and load_metrics("99_test")["values"] == {"a": 1} and load_forecaster("tiny")
+    for path in files:
+        damaged(path)
+        with pytest.raises(ValueError, match=rf"{path.name} is damaged: its checksum is not that in SHA256SUMS"):
+            load.get(path.name, lambda: load_forecaster("tiny"))()
+        damaged(path)
+    assert load_forecaster("tiny")
+
+
+def test_what_was_damaged_before_it_was_published_is_noticed_too(build):
+    folder = trained(SmallLSTM(4))
+    weights = {name: torch.full_like(tensor, torch.nan) for name, tensor in read_weights(folder).items()}
+    save_file(weights, folder / "weights.safetensors")
+    publish(build)
+    with pytest.raises(ValueError, match="its weights are not finite"):
+        load_forecaster("tiny")
+    (results_dir() / "metrics").mkdir()
+    (results_dir() / "metrics" / "grid.csv").write_text("")
+    with pytest.raises(ValueError, match=r"grid.csv is damaged: it is no table"):
+        load_grid()
+    (results_dir() / "metrics" / "99_test.json").write_text('{"values"')
+    with pytest.raises(ValueError, match=r"99_test.json is damaged: it is no JSON"):
+        load_metrics("99_test")
+
+
+@pytest.mark.parametrize("name", ["../models/small_lstm", "", "a b", None, 5])
+def test_names_are_names(name):
+    with pytest.raises(ValueError, match="expected a name of letters, digits and underscores"):
+        load_metrics(name)
+    with pytest.raises(ValueError, match="must be a published network"):
+        load_forecaster(name)
+
+
+def test_checksums_are_those_of_the_published_files():
+    """… of all of them that are ever loaded."""
+    results = Path(paths.__file__).parents[1] / "results"
+    loaded = [path for kind in ("metrics", "models", "runs", "benchmarks") for path in (results / kind).rglob("*.*")]
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(results).as_posix()}" for path in loaded
+    ]
+    assert sorted(lines) == sorted((results / "SHA256SUMS").read_text().splitlines())
+
+
+def zeroed(path):
+    """Weights that no training ends with."""
+    weights = {name: torch.zeros_like(tensor) for name, tensor in read_weights(path).items()}
+    save_file(weights, path / "weights.safetensors")
+
+
+def test_retraining_takes_nothing_that_stands_but_what_it_had_itself_finished(build, monkeypatch):
+    first = SmallLSTM(4)
+    trained(first)
+    (run,) = (build / "build" / "runs").iterdir()
+    zeroed(run)
+    monkeypatch.setenv("HARMONICS_RETRAIN", "1")
+    again = SmallLSTM(4)
+    trained(again)
+    assert torch.equal(first.head.weight, again.head.weight)
+    (run,) = retrain_dir("99_test").iterdir()
+    zeroed(run)
+    third = SmallLSTM(4)
+    trained(third)  # after a later cell of the notebook failed: not trained a second time
+    assert not third.head.weight.any()
+
+
+def test_training_a_published_network_again_replaces_it(build):
+    first = SmallLSTM(4)
+    trained(first)
+    publish(build)
+    folder = results_dir() / "runs" / "tiny"
+    zeroed(folder)
+    train_again("tiny")
+    assert torch.equal(read_weights(folder)["head.weight"], first.head.weight)
+    with pytest.raises(ValueError, match=r"published network \(small_lstm, .*\), got 'huge'"):
+        train_again("huge")
+
+
+def test_a_training_that_is_killed_while_it_publishes_is_published_by_the_next_command(build, monkeypatch):
+    first = SmallLSTM(4)
+    trained(first)
+    publish(build)
+    folder = results_dir() / "runs" / "tiny"
+    zeroed(folder)
+    record_checksums(folder.iterdir())
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store, "record_checksums", killed)
+        train_again("tiny")
+    with pytest.raises(ValueError, match=r"weights.safetensors is damaged"):
+        load_forecaster("tiny")
+    store.finish_publishing()
+    assert load_forecaster("tiny") and torch.equal(read_weights(folder)["head.weight"], first.head.weight)
+    assert not any((build_dir() / "publishing").iterdir())
+
+
+def killed(paths):
+    raise KeyboardInterrupt
+
+
+def test_training_again_makes_damaged_weights_good(build):
+    trained(SmallLSTM(4))
+    publish(build)
+    folder = results_dir() / "runs" / "tiny"
+    record_checksums(folder.iterdir())
+    damaged(folder / "weights.safetensors")
+    train_again("tiny")
+    assert load_forecaster("tiny")
+    damaged(folder / "config.json")  # which says what to train
+    with pytest.raises(ValueError, match=r"config.json is damaged"):
+        train_again("tiny")
+
+
+def test_published_networks_are_forecasters_by_name(build):
+    lookback = torch.randn(2, 30, generator=torch.Generator().manual_seed(0))
+    for name, folder in (("small_lstm", "models"), ("tiny", "runs")):  # offered to all, kept for a comparison
+        network = SmallLSTM(4)
+        assert trained(network, name) == staging_dir("99_test") / folder / name
+        assert not publish(build) and (results_dir() / folder / name).exists()
+        assert torch.equal(load_forecaster(name)(lookback, 3), network_forecaster(network)(lookback, 3))
+        shutil.rmtree(results_dir())
+
+
+def test_an_unknown_name_is_answered_with_the_networks_that_are_meant_for_use():
+    offered = "small_lstm, seq2seq_gru, curriculum_gru, curriculum_gru_2_99, noise_network"
+    with pytest.raises(ValueError, match=rf"published network \({offered}\), got 'huge'"):
+        load_forecaster("huge")
+
+
+def test_a_network_that_a_notebook_defines_is_no_forecaster_by_name(build):
+    folder = build / "results" / "runs" / "waves"
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text('{"network": {"class": "StackedLSTM", "settings": {}}}')
+    with pytest.raises(ValueError, match=r"one of the networks SmallLSTM.*got StackedLSTM"):
+        load_forecaster("waves")
+    with pytest.raises(ValueError, match="got StackedLSTM"):
+        train_again("waves")
+
+
+def test_trainings_at_a_time_are_those_one_by_one(build):
+    """Each seed in a process of its own; the networks come back trained."""
+    one, two = (seeded(name, Run(SmallLSTM(4), STAGES, CONFIG), 2) for name in ("one", "two"))
+    alone, together = trained_networks(one, "99_test"), trained_networks(two, "99_test", processes=2)
+    for first, second in zip(alone.values(), together.values(), strict=True):
+        assert first.fingerprint == second.fingerprint and first.history == second.history
+        assert torch.equal(first.network.head.weight, second.network.head.weight)
+
+
+@pytest.mark.parametrize("value, on", [("", False), ("0", False), ("1", True)])
+def test_a_switch_is_on_or_off(monkeypatch, value, on):
+    monkeypatch.setenv("HARMONICS_RETRAIN", value)
+    assert retraining() is on
+
+
+def test_settings_that_mean_nothing_are_refused(monkeypatch, tmp_path):
+    monkeypatch.setenv("HARMONICS_RETRAIN", "yes")
+    with pytest.raises(ValueError, match="HARMONICS_RETRAIN must be 1 or 0, got 'yes'"):
+        retraining()
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HARMONICS_BUILD", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match="HARMONICS_BUILD must name a folder, got the file"):
+        build_dir()
+
+
+def test_the_settings_are_read_in_one_place_and_documented_there():
+    used = {
+        (path.name, name)
+        for path in Path(paths.__file__).parent.rglob("*.py")
+        for name in re.findall(r"HARMONICS_\w+", path.read_text())
+    }
+    readers = {file for file, name in used}
+    setting = {"runner.py", "__main__.py", "prose.py"}  # for the kernels, and for Colab
+    assert readers <= {"paths.py", "runs.py"} | setting
+    assert {name for _, name in used} == set(re.findall(r"``(HARMONICS_\w+)``", paths.__doc__))

@@ -1,0 +1,266 @@
+"""The runner publishes what succeeded, keeps what failed aside, and never harms the last good results."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from harmonics_lib import load_metrics
+from harmonics_lib.published import store as publishing
+from harmonics_lib.report import runner
+from harmonics_lib.report.prose import ReportError, fill_numbers, notebook_paths
+from harmonics_lib.report.runner import run_notebook
+
+GOOD = [
+    "import sys, matplotlib.pyplot as plt\nfrom harmonics_lib.report.findings import Findings",
+    "findings = Findings('90_test', profile)\nprint('warned', file=sys.stderr)",
+    "fig, ax = plt.subplots()\nax.plot([0, 1], [1, factor])\nfindings.figure(fig, 'line', 'A line.')",
+    "findings.value('factor', factor)",
+    "findings.claim('small', 'The factor is small', factor, '<=', 5)\nfindings.save()",
+]
+
+
+def notebook(folder, *cells, parameters="profile = 'full'\nfactor = 2"):
+    """A small report notebook, and what it does."""
+    first = new_code_cell(parameters, metadata={"tags": ["parameters"]})
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    book = new_notebook(cells=[new_markdown_cell("# Test"), first, *map(new_code_cell, cells)], metadata=metadata)
+    for index, cell in enumerate(book.cells):
+        cell.id = f"cell-{index}"
+    path = folder / "90_test.ipynb"
+    nbformat.write(book, path)
+    return path
+
+
+def prepare(folder, monkeypatch):
+    monkeypatch.setenv("HARMONICS_BUILD", str(folder / "build"))
+    monkeypatch.setenv("HARMONICS_RESULTS", str(folder / "results"))
+    for name in runner.FOREIGN_ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
+    (folder / "build").mkdir()
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder for everything that a report writes."""
+    return prepare(tmp_path, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """What a good notebook publishes; it is run once for all tests that begin with it."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        folder = prepare(tmp_path_factory.mktemp("good"), monkeypatch)
+        run_notebook(notebook(folder, *GOOD), "full")
+        yield contents(folder / "results")
+
+
+@pytest.fixture
+def published(place, good):
+    """A place where a good notebook was published."""
+    for name, content in good.items():
+        path = place / "results" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return place
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_success_publishes_notebook_figures_and_metrics_and_a_second_run_changes_nothing(published, good, place):
+    assert set(good) == {
+        "notebooks/90_test.ipynb",
+        "figures/90_test/line.svg",
+        "figures/90_test/line.png",
+        "metrics/90_test.json",
+        "SHA256SUMS",
+    }
+    run_notebook(notebook(place, *GOOD), "full")
+    assert contents(place / "results") == good
+    text = good["notebooks/90_test.ipynb"].decode()
+    assert "image/png" in text
+    assert "warned" not in text.replace("print('warned'", "") and str(place) not in text and "papermill" not in text
+    assert not (place / "build" / "staging" / "90_test").exists()
+
+
+def test_the_quick_profile_is_a_parameter(place):
+    run_notebook(notebook(place, *GOOD), "quick")
+    assert json.loads((place / "results/metrics/90_test.json").read_text())["provenance"]["profile"] == "quick"
+
+
+@pytest.mark.parametrize(
+    "cell, said",
+    [
+        ("1 / 0", "90_test, cell 8: ZeroDivisionError: division by zero"),
+        ("assert 1 == 2", "90_test, cell 8: AssertionError"),
+        ("findings.claim('no', 'Two is one', 2, '==', 1)\nfindings.save()", "90_test, cell 8: ClaimFailed: Two is one"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "90_test, cell 8: the kernel died"),
+    ],
+)
+def test_a_failure_says_where_and_leaves_the_last_good_results(published, good, place, cell, said):
+    with pytest.raises(ReportError, match=said) as error:
+        run_notebook(notebook(place, *GOOD, cell, parameters="profile = 'full'\nfactor = 3"), "full")
+    assert "\n" not in str(error.value)
+    assert contents(place / "results") == good
+    kept = nbformat.read(place / "build/failed/90_test.ipynb", as_version=4)
+    if "died" not in said:
+        assert any(output.output_type == "error" for c in kept.cells for output in c.get("outputs", []))
+
+
+PUBLISHED = ("notebooks/90_test.ipynb", "figures/90_test/line.svg", "metrics/90_test.json")
+
+
+def staged(place, text):
+    """A staging folder with one entry of each kind."""
+    for name in PUBLISHED:
+        path = place / "stage" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return place / "stage"
+
+
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_a_publication_cut_short_loses_nothing(place, monkeypatch, cut):
+    """At whichever of its writes: each result is still the old one or the new one, and the next run ends it."""
+    publishing._publish(staged(place, "old"))
+    moves = []
+
+    def until_cut(move):
+        def moving(source, target):
+            moves.append(target)
+            if len(moves) == cut:
+                raise KeyboardInterrupt
+            return move(source, target)
+
+        return moving
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        for name in ("replace", "rename"):
+            patch.setattr(os, name, until_cut(getattr(os, name)))
+        publishing._publish(staged(place, "new"))
+    assert {(place / "results" / name).read_text() for name in PUBLISHED} <= {"old", "new"}
+    (place / "stage/figures/90_test/line.svg").rename(place / "stage/figures/90_test/other.svg")
+    publishing._publish(staged(place, "new"))
+    stands = contents(place / "results")
+    assert b"metrics/90_test.json" in stands.pop("SHA256SUMS")
+    assert stands == {name: b"new" for name in [*PUBLISHED, "figures/90_test/other.svg"]}
+
+
+def interrupted(paths):
+    """As by Ctrl-C, which a process that was started in the background may be deaf to."""
+    raise KeyboardInterrupt
+
+
+def test_what_a_killed_report_had_begun_to_publish_is_published_by_the_next_command(place, monkeypatch):
+    """Else a file and its checksum would disagree, and be taken for damaged."""
+    publishing.publish(staged(place, "old"))
+    waiting = place / "build" / "publishing" / "stage"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(publishing, "record_checksums", interrupted)
+        publishing.publish(staged(place, "new"))
+    assert waiting.exists()
+    with pytest.raises(ValueError, match="is damaged"):
+        load_metrics("90_test")
+    subprocess.run([sys.executable, "-m", "harmonics_lib.report", "run", "--notebooks", "98"], env=os.environ)
+    assert not waiting.exists()
+    with pytest.raises(ValueError, match="it is no JSON"):  # what is staged here is a word, but the one published
+        load_metrics("90_test")
+
+
+def test_what_a_killed_write_left_goes_with_the_next_command(place):
+    unfinished = place / "results" / "metrics" / "grid.csv.part"
+    unfinished.parent.mkdir(parents=True)
+    unfinished.write_text("half")
+    subprocess.run([sys.executable, "-m", "harmonics_lib.report", "run", "--notebooks", "98"], env=os.environ)
+    assert not unfinished.exists()
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [('{"cells": [', "truncated or foreign"), ("[]", "truncated or foreign"), ("", "truncated or foreign")],
+)
+def test_what_is_no_notebook_is_refused(place, text, said):
+    path = notebook(place, *GOOD)
+    path.write_text(text)
+    with pytest.raises(ReportError, match="90_test: expected a notebook, got a file that is truncated or foreign"):
+        run_notebook(path, "full")
+
+
+def test_a_notebook_of_another_language_is_refused(place):
+    path = notebook(place, *GOOD)
+    book = nbformat.read(path, as_version=4)
+    book.metadata.kernelspec = {"name": "julia-1.10", "display_name": "Julia", "language": "julia"}
+    nbformat.write(book, path)
+    with pytest.raises(ReportError, match="expected a notebook of Python, its kernel speaks julia"):
+        run_notebook(path, "full")
+
+
+def test_an_unknown_parameter_is_refused(place):
+    with pytest.raises(ReportError, match="no parameter profile; it has factor"):
+        run_notebook(notebook(place, parameters="factor = 2"), "quick")
+
+
+def test_ctrl_c_ends_with_one_clear_line_and_the_old_results(published, good, place):
+    path = notebook(place, "open('started', 'w').close()\nimport time\ntime.sleep(3600)")
+    script = (
+        "import sys, pathlib, harmonics_lib.report.__main__ as r\n"
+        f"r.notebook_paths = lambda selection: [pathlib.Path({str(path)!r})]\n"
+        "r.main(['run'])"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, text=True)
+    while not (place / "build" / "started").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert "FAILED 90_test: interrupted" in stderr and "Traceback" not in stderr
+    assert contents(place / "results") == good
+
+
+def test_a_training_bar_is_read_aloud_and_not_published(place, capsys):
+    training = (
+        "from harmonics_lib import *\n"
+        "config = TrainingConfig(batch_size=4, report_every=5, validation_size=4)\n"
+        "tiny = Run(SmallLSTM(4), (Stage(HarmonicProcess(), 20),), config)\n"
+        "trained_networks({'tiny': tiny}, '90_test')"
+    )
+    run_notebook(notebook(place, training), "full")
+    assert "step/s" not in (place / "results/notebooks/90_test.ipynb").read_text()
+    assert "SmallLSTM: 100%" in capsys.readouterr().err
+    assert "HARMONICS_PROGRESS" not in os.environ
+
+
+def test_numbers_in_prose_come_from_the_metrics(published):
+    assert fill_numbers("is <!--90_test.factor:.2f-->9<!---->.") == "is <!--90_test.factor:.2f-->2.00<!---->."
+    assert (
+        fill_numbers("below <!--90_test.small.bound:.0f-->9<!---->") == "below <!--90_test.small.bound:.0f-->5<!---->"
+    )
+    with pytest.raises(ReportError, match=r"90_test\.nothing"):
+        fill_numbers("<!--90_test.nothing:.2f-->9<!---->")
+
+
+def test_an_unknown_notebook_number_is_refused():
+    with pytest.raises(ReportError, match="no notebook 98 99; there are"):
+        notebook_paths("01 98 99")
+
+
+def test_a_failing_command_has_a_failing_status(place):
+    process = subprocess.run(
+        [sys.executable, "-m", "harmonics_lib.report", "run", "--notebooks", "98"],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        cwd=Path(runner.__file__).parents[2],
+    )
+    assert process.returncode == 1 and process.stderr.startswith("FAILED no notebook 98")

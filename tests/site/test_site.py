@@ -1,0 +1,413 @@
+"""The site: built anew, served on loopback, and every page opened once in headless Chromium."""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urldefrag, urlsplit
+
+import nbformat
+import pytest
+import yaml
+
+from harmonics_lib.report.prose import pages_url
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = sorted((ROOT / "results" / "notebooks").glob("*.ipynb"))
+PAGES = ["index", *(path.stem for path in NOTEBOOKS[1:])]
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+WIDE, PHONE = 1200, 390  # pixels
+HANGS = 180_000  # milliseconds after which nothing comes any more
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the site's tests need playwright")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+pytestmark = pytest.mark.skipif(not CHROMIUM, reason="the site's tests need Chromium")
+
+
+@pytest.fixture(scope="module")
+def site_folder(tmp_path_factory):
+    """The pages, built by what make site calls."""
+    folder = tmp_path_factory.mktemp("site")
+    subprocess.run([sys.executable, ROOT / "site" / "build.py", folder], check=True)
+    return folder / "html"
+
+
+@contextmanager
+def served(folder):
+    """The address of a folder, while it is looked at."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def site(site_folder):
+    """Address of the site."""
+    with served(site_folder) as address:
+        yield address
+
+
+@pytest.mark.parametrize("version, names", [("3.10.9", ("41", "32", "e9")), ("3.11.2", ("24", "15", "ab"))])
+def test_letters_are_those_that_matplotlib_drew(version, names, monkeypatch):
+    """As these two versions name the shapes of A2é."""
+    monkeypatch.syspath_prepend(ROOT / "site")
+    from figures import with_letters
+
+    uses = "".join(f'<use xlink:href="#DejaVuSans-{name}"/>' for name in names)
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    svg = f"<svg {spaces}><title>Matplotlib v{version}</title><g>{uses}</g></svg>"
+    assert ">A2é</" in with_letters(svg)
+
+
+def test_is_small_and_its_figures_are_lines_and_letters(site_folder):
+    assert sum(path.stat().st_size for path in site_folder.rglob("*") if path.is_file()) <= 15e6
+    for figure in (site_folder / "_images").glob("*.svg"):
+        assert "<tspan" in figure.read_text() and "#DejaVu" not in figure.read_text(), figure.name
+
+
+def test_pages_say_what_they_ask_and_answer_to_those_who_pass_them_on(site_folder):
+    told = set()
+    for name in [*PAGES, "playground"]:
+        page = (site_folder / f"{name}.html").read_text()
+        (about,) = re.findall(r'<meta name="description" content="([^"]*)">', page)
+        assert f'<meta property="og:description" content="{about}">' in page and not re.search(r"<|\*|`|\$", about)
+        assert f'<link rel="canonical" href="{pages_url()}{name}.html"' in page
+        (picture,) = re.findall(rf'<meta property="og:image" content="{pages_url()}([^"]*)">', page)
+        assert (site_folder / picture).read_bytes().startswith(b"\x89PNG")
+        told.add(about)
+    assert len(told) == len(PAGES) + 1
+
+
+def test_search_engines_find_every_page_and_the_lost_find_home(site_folder):
+    listed = re.findall(r"<loc>(.*?)</loc>", (site_folder / "sitemap.xml").read_text())
+    assert sorted(listed) == sorted(f"{pages_url()}{name}.html" for name in [*PAGES, "playground"])
+    assert f"Sitemap: {pages_url()}sitemap.xml" in (site_folder / "robots.txt").read_text()
+    lost = (site_folder / "404.html").read_text()
+    home = urlsplit(pages_url()).path
+    for link in re.findall(r'(?:href|src)="([^"#]+)"', lost):
+        assert link.startswith((home, "https://")), f"{link} is looked for in the wrong place"
+        local = link.partition("?")[0].removeprefix(home)
+        assert link.startswith("https://") or (site_folder / (local or "index.html")).exists(), link
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory):
+    """The folder that make pdf leaves."""
+    folder = tmp_path_factory.mktemp("pdf")
+    subprocess.run([sys.executable, ROOT / "site" / "pdf.py", folder], check=True)
+    return folder
+
+
+def test_the_report_is_printed_with_contents_links_and_all_of_its_pages(printed):
+    report = (printed / "report.pdf").read_bytes()
+    assert len(re.findall(rb"/Type /Page\b", report)) >= 10 * len(PAGES)
+    assert b"/Outlines" in report
+    for name in PAGES[1:]:
+        assert f"/document-{name}".encode() in report, f"no link leads to {name}"
+
+
+def test_nothing_is_cut_on_paper(printed, browser):
+    with served(printed / "pdf" / "html") as address:
+        page, _ = opened(browser, f"{address}/index.html")
+        page.emulate_media(media="print")
+        shown(page, 673)  # A4 within its margins, in pixels
+        cut = page.evaluate("""() => {
+            const article = document.querySelector("article");
+            const edge = article.getBoundingClientRect().right + 1;
+            return [...article.querySelectorAll("pre, table, img, .katex-display")]
+                .filter(box => box.getBoundingClientRect().right > edge || box.scrollWidth > box.clientWidth + 1)
+                .map(box => box.outerHTML.slice(0, 200));
+        }""")
+        page.close()
+    assert cut == []
+
+
+def test_without_chromium_make_pdf_says_what_it_needs(tmp_path):
+    command = [sys.executable, ROOT / "site" / "pdf.py", tmp_path]
+    done = subprocess.run(command, env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert (
+        done.stdout == "make pdf prints with Chromium: expected chromium or google-chrome on the path, found neither.\n"
+    )
+
+
+def test_the_workflow_publishes_what_make_site_makes():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "pages.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    used = dict(step["uses"].split("@") for step in job["steps"] if "uses" in step)
+    assert all(re.fullmatch(r"v\d+", version) for version in used.values())
+    assert list(used) == [f"actions/{name}" for name in (
+        "checkout", "setup-python", "configure-pages", "upload-pages-artifact", "deploy-pages",
+    )]  # fmt: skip
+    assert workflow["permissions"] == {"contents": "read", "pages": "write", "id-token": "write"}
+    makefile = (ROOT / "Makefile").read_text()
+    for command in (step["run"] for step in job["steps"] if "run" in step):
+        assert f"\n{command.removeprefix('make ')}:" in makefile
+    (folder,) = [step["with"]["path"] for step in job["steps"] if "upload-pages" in step.get("uses", "")]
+    assert f"open {folder}/index.html" in makefile
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """One context for all pages, so that what they share is fetched once."""
+    options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=options)
+        context = chromium.new_context()
+        context.set_default_timeout(HANGS)
+        yield context
+        chromium.close()
+
+
+def opened(browser, address):
+    """A page that has just begun to load, and the list of all that goes wrong or leaves the site."""
+    page, wrong = browser.new_page(), []
+    home = "/".join(address.split("/")[:3])
+    page.on(
+        "request", lambda request: request.url.startswith((home, "data:")) or wrong.append(f"leaves: {request.url}")
+    )
+    page.on("response", lambda response: response.status < 400 or wrong.append(f"{response.status}: {response.url}"))
+    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
+    page.on("console", lambda message: message.type != "error" or wrong.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
+    page.goto(address, wait_until="commit")
+    return page, wrong
+
+
+def shown(page, width=WIDE, scheme="light"):
+    """Show it so, end what moves, and wait until the page says that all has its size at this width."""
+    page.set_viewport_size({"width": width, "height": 844})
+    page.emulate_media(color_scheme=scheme)
+    page.wait_for_function(
+        """([width, scheme]) => {
+            document.getAnimations().forEach(moving => moving.finish());
+            return document.documentElement?.dataset.settled == width && !document.getAnimations().length
+                && matchMedia(`(prefers-color-scheme: ${scheme})`).matches;
+        }""",
+        arg=[width, scheme],
+    )
+
+
+def serious_findings(page, where=None, **options):
+    """What axe finds, of serious or critical impact: rule -> first place."""
+    results = axe.Axe().run(page, where, options={"resultTypes": ["violations"], **options}).response
+    return {v["id"]: v["nodes"][0]["html"] for v in results["violations"] if v["impact"] in ("serious", "critical")}
+
+
+def one_of_each_look(page):
+    """Where axe may judge colours: the first of all texts that have the same colours, font and backgrounds."""
+    page.evaluate("""() => {
+        const looks = new Set(), style = getComputedStyle;
+        const ground = box => box ? style(box).background + style(box).opacity + ground(box.parentElement) : "";
+        for (const box of document.querySelectorAll("body *")) {
+            const writes = [...box.childNodes].some(node => node.nodeType == Node.TEXT_NODE && node.data.trim());
+            if (!box.checkVisibility() || !(writes || box.matches("input"))) continue;
+            const {color, font, textDecoration} = style(box);
+            const look = [color, font, textDecoration, style(box.parentElement).color, ground(box)].join();
+            box.toggleAttribute("data-look", !looks.has(look));
+            looks.add(look);
+        }
+    }""")
+    return {"include": [["[data-look]"]]}
+
+
+@functools.cache
+def fetched(address):
+    """What lies at an address, or None."""
+    try:
+        with urllib.request.urlopen(address) as response:
+            return response.read()
+    except urllib.error.HTTPError:
+        return None
+
+
+@pytest.fixture(scope="module", params=zip(PAGES, NOTEBOOKS, strict=True), ids=PAGES)
+def visit(request, site, browser):
+    """A page, opened once for all its tests, what went wrong on it, and the notebook it was made from."""
+    name, notebook = request.param
+    page, wrong = opened(browser, f"{site}/{name}.html")
+    yield page, wrong, nbformat.read(notebook, as_version=4)
+    page.close()
+
+
+class TestPage:
+    def test_opens_without_an_error_or_a_request_elsewhere_and_is_accessible(self, visit):
+        page, wrong, _ = visit
+        shown(page)
+        assert wrong == []
+        formulas = page.locator(".math").count()
+        assert page.locator(".math .katex-html").count() == page.locator(".math math").count() == formulas
+        assert page.locator(".katex-error, .math:empty").count() == 0
+        assert page.evaluate("!document.querySelector('.katex') || document.fonts.check('16px KaTeX_Main')")
+        assert not any("$" in text for text in page.locator("article p, article td").all_inner_texts())
+        for figure in page.locator(".cell_output img").all():
+            assert len(figure.get_attribute("alt") or "") >= 50
+            assert figure.evaluate("image => image.naturalWidth") > 0
+        assert serious_findings(page) == {}
+
+    def test_is_accessible_in_the_dark(self, visit):
+        page, *_ = visit
+        shown(page, scheme="dark")
+        colours = ["color-contrast", "link-in-text-block"]  # what else axe judges is the same in the dark
+        assert serious_findings(page, one_of_each_look(page), runOnly=colours) == {}
+
+    def test_fits_a_phone(self, visit):
+        page, wrong, _ = visit
+        shown(page, PHONE)
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+        assert serious_findings(page, runOnly=["scrollable-region-focusable"]) == {}
+        assert wrong == []
+
+    @pytest.mark.parametrize("width", [WIDE, PHONE])
+    def test_what_is_wider_than_its_column_scrolls_within_itself_and_shows_it(self, visit, width):
+        """Formulas, tables, listings, figures: nothing stands out, and what is cut fades where it goes on."""
+        page, *_ = visit
+        shown(page, width)
+        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = true)")
+        wrong = page.evaluate("""async () => {
+            const frame = () => new Promise(requestAnimationFrame);
+            await frame(), await frame();  // what has unfolded is measured between two frames
+            const cut = box => ["auto", "scroll"].includes(getComputedStyle(box).overflowX)
+                && box.scrollWidth > box.clientWidth + 1;
+            const told = box => box.tabIndex == 0 && box.dataset.more == "right"
+                && getComputedStyle(box).maskImage.startsWith("linear-gradient(to left");
+            const column = document.querySelector("article").getBoundingClientRect().right + 1;
+            const stands = box => box.matches(".katex, table, img, pre") && !box.closest("[data-more]")
+                && box.getBoundingClientRect().right > column;
+            return [...document.querySelectorAll("article *")].filter(box => cut(box) && !told(box) || stands(box))
+                .map(box => box.outerHTML.slice(0, 200));
+        }""")
+        assert wrong == []
+        strip = page.locator("article [data-more]").first
+        if strip.count():
+            strip.evaluate("box => box.scrollLeft = 1e6")
+            page.wait_for_function("box => box.dataset.more == 'left'", arg=strip.element_handle())
+            strip.evaluate("box => box.scrollLeft = 0")
+        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = false)")
+
+    def test_formulas_tables_and_listings_fit_a_wide_page(self, visit):
+        page, *_ = visit
+        shown(page)
+        wide = "all => all.filter(box => box.scrollWidth > box.clientWidth).map(box => box.textContent.slice(0, 80))"
+        assert page.eval_on_selector_all("div.math, .table-wrapper, .cell_output, .cell_output pre", wide) == []
+
+    def test_numbers_and_intervals_in_tables_stay_in_one_line(self, visit):
+        page, *_ = visit
+        shown(page, PHONE)
+        broken = page.evaluate("""() => {
+            const texts = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
+            const range = document.createRange(), broken = [];
+            while (texts.nextNode()) {
+                const text = texts.currentNode;
+                if (!text.parentElement.closest("td")) continue;
+                for (const found of text.data.matchAll(/[-.\\d]+e[-+]\\d+|[-.\\d]+ – [-.\\d]+/g)) {
+                    range.setStart(text, found.index);
+                    range.setEnd(text, found.index + found[0].length);
+                    if (new Set([...range.getClientRects()].map(line => line.top)).size > 1) broken.push(found[0]);
+                }
+            }
+            return broken;
+        }""")
+        assert broken == []
+
+    def test_after_a_formula_stands_one_comma_where_one_was_written(self, visit):
+        page, *_ = visit
+        shown(page)
+        doubled = page.evaluate("""[...document.querySelectorAll(".together")]
+            .filter(box => (box.nextSibling?.textContent ?? "").startsWith(box.lastChild.textContent))
+            .map(box => box.parentElement.textContent.slice(0, 80))""")
+        assert doubled == []
+
+    def test_solutions_are_folded_and_open_with_all_they_hold(self, visit):
+        page, _, notebook = visit
+        shown(page)
+        written = sum(cell.source.count("<summary>Solution</summary>") for cell in notebook.cells)
+        solutions = page.locator("li > details:has(> summary:text-is('Solution'))")
+        assert solutions.count() == written
+        for solution in solutions.all():
+            text = solution.locator("p").first
+            assert not text.is_visible()
+            solution.locator("summary").click()
+            assert text.is_visible()
+        if written:
+            assert serious_findings(page, {"include": [["li > details"]]}) == {}
+        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = false)")
+
+    def test_code_that_unfolds_or_narrows_later_scrolls_by_keyboard(self, visit):
+        page, *_ = visit
+        shown(page)
+        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = true)")
+        page.eval_on_selector_all(".cell_input", "all => all.forEach(cell => cell.style.width = '9rem')")
+        page.wait_for_function(
+            """[...document.querySelectorAll(".cell_input pre")].every(
+                code => code.clientWidth && (code.tabIndex == 0) == (code.scrollWidth > code.clientWidth))"""
+        )
+        code = page.locator(".cell_input pre[tabindex='0']").first.element_handle()
+        code.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("code => code.scrollLeft > 0", arg=code)
+        page.eval_on_selector_all(".cell_input", "all => all.forEach(cell => cell.style.width = '')")
+        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = false)")
+
+    def test_lines_of_88_characters_fit_folded_or_not(self, visit):
+        page, *_ = visit
+        shown(page)
+        cut = page.evaluate("""() => {
+            const folds = document.querySelectorAll("details"), cut = [];
+            folds.forEach(fold => fold.open = true);
+            for (const code of document.querySelectorAll(".cell_input pre")) {
+                const full = code.parentNode.appendChild(code.cloneNode());
+                full.textContent = "x".repeat(88);
+                const short = code.textContent.split("\\n").every(line => line.length <= 88);
+                for (const box of short ? [full, code] : [full])
+                    if (box.scrollWidth > box.clientWidth) cut.push(code.textContent);
+                full.remove();
+            }
+            folds.forEach(fold => fold.open = false);
+            return cut;
+        }""")
+        assert cut == []
+
+    def test_folds_the_code_that_is_tagged_and_no_other(self, visit):
+        page, _, notebook = visit
+        tags = [{"hide-input", "remove-cell"} & set(cell.metadata.get("tags", [])) for cell in notebook.cells]
+        tagged = [cell.source for cell, has in zip(notebook.cells, tags, strict=True) if has == {"hide-input"}]
+        folded = page.locator("details .cell_input pre").all_text_contents()
+        assert "".join("".join(folded).split()) == "".join("".join(tagged).split())
+        in_a_row = ".tag_hide-input:not(:has(.cell_output)) + .tag_hide-input"
+        assert page.locator(in_a_row).count() == 0
+
+    def test_every_internal_link_resolves(self, visit, site):
+        page, *_ = visit
+        for link in set(page.eval_on_selector_all("a[href]", "all => all.map(a => a.href)")):
+            address, anchor = urldefrag(link)
+            if address.startswith(site):
+                assert fetched(address), f"{link} leads nowhere"
+                assert not anchor or f'id="{anchor}"'.encode() in fetched(address), f"{link} has no such place"
+
+    def test_leads_to_the_next_page_and_back(self, visit):
+        page, *_ = visit
+        name = Path(page.url).stem
+        at, order = PAGES.index(name), [*PAGES, "playground"]
+        around = page.eval_on_selector_all(".related-pages a", "all => all.map(a => a.getAttribute('href'))")
+        assert sorted(around) == sorted(f"{other}.html" for other in order[max(at - 1, 0) : at + 2] if other != name)
+
+
+def test_search_finds_a_page(site, browser):
+    page, wrong = opened(browser, f"{site}/search.html?q=leakage")
+    shown(page)
+    page.wait_for_function("""/finished/.test(document.querySelector(".search-summary")?.textContent)
+        && [...document.querySelectorAll("#search-results li")].every(found => found.children.length > 1)""")
+    assert any("02_spectral" in a.get_attribute("href") for a in page.locator("#search-results li a").all())
+    assert wrong == []
+    page.close()

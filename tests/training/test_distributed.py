@@ -1,0 +1,119 @@
+"""Processes that train together: they follow one process, and only the first one writes."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from harmonics_lib import HarmonicProcess, Run, Stage, TrainingConfig, random_stream, train
+from harmonics_lib.networks.recurrent import Seq2SeqGRU, initialise
+from harmonics_lib.training.directory import RunDirectory, RunError, read_history, read_weights
+from harmonics_lib.training.distributed import Ranks
+
+CONFIG = TrainingConfig(batch_size=16, muon_rate=0.01, report_every=5, warmup_steps=4, validation_size=100)
+WHOLE = random_stream(0, "what all ranks share")
+
+
+@dataclass(frozen=True)
+class Shared(HarmonicProcess):
+    """Training batches of which every rank draws the whole and takes its share."""
+
+    def sample(self, batch_size, *arguments, generator, **options):
+        if batch_size == CONFIG.validation_size:
+            return super().sample(batch_size, *arguments, generator=generator, **options)
+        count, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+        batch = super().sample(batch_size * count, *arguments, generator=WHOLE, **options)
+        return batch[rank * batch_size : (rank + 1) * batch_size]
+
+
+STAGES = (Stage(HarmonicProcess(), 20),)
+RUNS = {
+    "own": (STAGES, CONFIG),
+    "shared": ((Stage(Shared(), 20),), replace(CONFIG, muon_rate=0)),  # Muon rounds to bfloat16: too coarse to compare
+}
+
+SCRIPT = """
+import os, sys
+from test_distributed import *
+folder, signals, stop = sys.argv[1] + os.environ["RANK"], sys.argv[2], int(sys.argv[3])
+original, calls = Seq2SeqGRU.loss, []
+def loss(self, *arguments, **options):
+    calls.append(1)
+    if len(calls) == stop:
+        return original(self, *arguments, **options) * float("nan")
+    return original(self, *arguments, **options)
+Seq2SeqGRU.loss = loss
+train(Run(Seq2SeqGRU(), *RUNS[signals]), folder)
+os.write(1, f"{len(calls)} losses on rank {os.environ['RANK']}\\n".encode())  # in one piece: ranks share the pipe
+"""
+
+
+def run(folder, signals="own", stop=0) -> subprocess.CompletedProcess:
+    """Train in ``folder`` + rank; the loss of the call number ``stop`` of every rank is not a number."""
+    script = folder.parent / "script.py"
+    script.write_text(SCRIPT)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [sys.executable, *launcher, str(script), str(folder), signals, str(stop)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+
+
+def finished(folder, **options):
+    """History, weights and output of a run that two processes came to the end of."""
+    result = run(folder, **options)
+    assert result.returncode == 0, result.stderr
+    first = Path(f"{folder}0")
+    return read_history(first), read_weights(first), result.stdout
+
+
+def distance(one, other):
+    return sum((one[name] - other[name]).square().sum() for name in one).sqrt()
+
+
+def test_two_ranks_of_half_a_batch_follow_one_process_with_the_whole(tmp_path):
+    alone = train(Run(Seq2SeqGRU(), *RUNS["shared"]), tmp_path / "one")
+    one_history, one = read_history(alone), read_weights(alone)
+    two_history, two, _ = finished(tmp_path / "two", signals="shared")
+    assert two_history["signals"] == one_history["signals"] == [80, 160, 240, 320]
+    for column in ("train_loss", "validation_loss"):
+        assert two_history[column] == pytest.approx(one_history[column], rel=1e-4)
+    start = Seq2SeqGRU()
+    initialise(start, random_stream(CONFIG.seed, "initialisation"))
+    # Adam blows rounding up where a gradient is near zero, so not to the last digit.
+    assert distance(one, two) < 0.01 * distance(one, start.state_dict())
+
+
+def test_every_rank_draws_its_own_signals_the_first_one_writes_and_all_resume(tmp_path):
+    _, expected, _ = finished(tmp_path / "alone")
+    failed = run(tmp_path / "stopped", stop=13)  # rank 0 validates too: its 13th loss is that of step 11
+    assert failed.returncode != 0 and "the checkpoint of step 10" in failed.stderr
+    checkpoint = torch.load(tmp_path / "stopped0" / "checkpoint.pt", weights_only=True)
+    first, second = checkpoint["data"]
+    assert not torch.equal(first, second)
+    with pytest.raises(RunError, match=r"begun by 2 process\(es\) on cpu, this is 1"):
+        train(Run(Seq2SeqGRU(), STAGES, CONFIG), tmp_path / "stopped0")
+    history, weights, output = finished(tmp_path / "stopped")
+    assert "12 losses on rank 0" in output and "10 losses on rank 1" in output  # rank 0 validates twice
+    assert history["step"] == [5, 10, 15, 20]
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    assert not (tmp_path / "stopped1").exists()  # no shared folder is needed
+
+
+def test_a_broken_checkpoint_ends_all_ranks_with_the_same_sentence(tmp_path):
+    folder = tmp_path / "run0"
+    RunDirectory(folder, Run(Seq2SeqGRU(), STAGES, CONFIG).description)
+    (folder / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    failed = run(tmp_path / "run")
+    assert failed.returncode != 0
+    assert failed.stderr.count("RunError: " + str(folder / "checkpoint.pt") + " is truncated") == 2
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("harmonics_lib.training.trainer.join_ranks", lambda device: (Ranks(0, 3), device))
+    with pytest.raises(ValueError, match="3 processes can share, got 16"):
+        train(Run(Seq2SeqGRU(), STAGES, CONFIG), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
