@@ -1,8 +1,14 @@
 PYTHON ?= python3
-BIN := .venv/bin
-RUN := $(BIN)/python -m harmonics_lib.report
 NB ?=
 GPUS ?= 1
+
+# Everything runs in the active environment if this checkout is installed there, as environment.yml does it, and else in
+# .venv, which is made when it is missing. What is active for something else stays as it is; make VENV=folder names any.
+ACTIVE := $(or $(VIRTUAL_ENV),$(if $(filter-out base,$(CONDA_DEFAULT_ENV)),$(CONDA_PREFIX)))
+HOLDS_THIS = grep -qs "file://$$(pwd | sed 's/ /%20/g')\"" "$(1)"/lib/python3*/site-packages/harmonics_lib-*/direct_url.json
+VENV ?= $(or $(and $(ACTIVE),$(shell $(call HOLDS_THIS,$(ACTIVE)) && echo "$(ACTIVE)")),.venv)
+BIN := $(VENV)/bin
+RUN := "$(BIN)/python" -m harmonics_lib.report
 
 # One thread a process unless it asks for more, threads that wait without spinning, and an allocator that keeps its
 # buffers: training is up to 1.5 times faster. Written here and nowhere else; kernels inherit it.
@@ -21,32 +27,39 @@ help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 # What a target needs is installed when it is first called, all of it in the versions of requirements.lock.
-PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c requirements.lock
+PIP := "$(BIN)/python" -m pip install -qq --disable-pip-version-check -c requirements.lock
+space := $() $()
+WITH := $(subst $(space),\$(space),$(VENV))/.with
 
-setup: .venv/report ## create .venv with what the report needs, when it is missing or out of date
+setup: $(WITH)-report ## create .venv with what the report needs, when it is missing or out of date
 
-.venv/pip: requirements.lock
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=...")'
-	$(PYTHON) -m venv .venv
+$(WITH)-pip: requirements.lock
+	"$(BIN)/python" -m pip --version > /dev/null 2>&1 || "$(BIN)/python" -m ensurepip > /dev/null 2>&1 || { \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=...")' && \
+		$(PYTHON) -m venv "$(VENV)"; }
 	$(PIP) pip
-	touch $@
+	touch "$@"
 
-.venv/report: .venv/pip pyproject.toml
-	$(PIP) -e ".[report]"
-	touch $@
+$(WITH)-report: $(WITH)-pip pyproject.toml
+	$(PIP) -e ".[report,tracking]"
+	touch "$@"
 
-.venv/site: .venv/report
-	$(PIP) -e ".[report,site]"
-	touch $@
+$(WITH)-site: $(WITH)-report
+	$(PIP) -e ".[report,tracking,site]"
+	touch "$@"
 
-.venv/test: .venv/report
-	$(PIP) -e ".[report,site,tracking]" --group test
+$(WITH)-test: $(WITH)-report
+	$(PIP) -e ".[report,tracking,site,cluster]" --group test
 	$(PIP) --group reference || echo "The comparison with the spectrum package is skipped: it needs a C compiler."
-	touch $@
+	touch "$@"
 
-.venv/lint .venv/lab: .venv/%: .venv/pip pyproject.toml
-	$(PIP) --group $*
-	touch $@
+$(WITH)-lint: $(WITH)-report
+	$(PIP) --group lint
+	touch "$@"
+
+$(WITH)-lab: $(WITH)-report
+	$(PIP) --group lab
+	touch "$@"
 
 report: setup ## run the notebooks and publish results (NB="01 03" for some, RETRAIN=1 to train anew)
 	$(RUN) run --notebooks "$(NB)"
@@ -56,13 +69,13 @@ quick: setup ## the quick profile, everything from scratch, into build/quick
 
 train: setup ## train a published network anew (NAME=curriculum_gru; GPUS=4 for so many processes, a GPU each)
 	$(if $(NAME),,$(error name a published network, for example make train NAME=curriculum_gru))
-	$(if $(filter 1,$(GPUS)),$(BIN)/python,$(BIN)/torchrun --standalone --nproc-per-node=$(GPUS)) -m harmonics_lib.report train $(NAME)
+	$(if $(filter 1,$(GPUS)),"$(BIN)/python","$(BIN)/torchrun" --standalone --nproc-per-node=$(GPUS)) -m harmonics_lib.report train $(NAME)
 
 limit: setup ## bring two tables up to date that the report only reads: the Bayes limit (half an hour), coverage
-	$(BIN)/python -m experiments limit
+	"$(BIN)/python" -m experiments limit
 
 measured: setup ## score every method on the measured series anew, which the report only reads (five minutes)
-	$(BIN)/python -m experiments measured
+	"$(BIN)/python" -m experiments measured
 
 build/peers/ready: requirements-peers.lock pyproject.toml
 	$(PYTHON) -m venv build/peers
@@ -74,39 +87,43 @@ peers: build/peers/ready ## score other libraries, in an environment of their ow
 	build/peers/bin/python -m experiments.peers
 	build/peers/bin/python -m pytest -q tests/experiments/test_peers.py
 
-test: .venv/test ## unit tests, and every published notebook against its outputs (nbval)
-	$(BIN)/python -m pytest tests results/notebooks --numprocesses=2 --dist=loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600
+test: $(WITH)-test ## unit tests, and every published notebook against its outputs (nbval)
+	"$(BIN)/python" -m pytest tests results/notebooks --numprocesses=logical --dist=loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-colab: .venv/test ## run a notebook as Colab would, in an empty environment with the committed package
-	$(BIN)/python -m pytest tests/test_colab.py -m colab
+colab: $(WITH)-test ## run a notebook as Colab would, in an empty environment with the committed package
+	"$(BIN)/python" -m pytest tests/test_colab.py -m colab
 
-site: .venv/site ## make web pages of the published report in build/site/html, which need no network
-	$(BIN)/python site/build.py
+site: $(WITH)-site ## make web pages of the published report in build/site/html, which need no network
+	"$(BIN)/python" site/build.py
 	@echo "open build/site/html/index.html, or: $(BIN)/python -m http.server -d build/site/html"
 
-pdf: .venv/site ## print the whole report as build/site/report.pdf; needs Chromium
-	$(BIN)/python site/pdf.py
+pdf: $(WITH)-site ## print the whole report as build/site/report.pdf; needs Chromium
+	"$(BIN)/python" site/pdf.py
 
-lint: .venv/lint ## ruff over code and notebooks
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+lint: $(WITH)-lint ## style, the order of imports between packages, workflows
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+	"$(BIN)/lint-imports" --no-cache
+	"$(BIN)/actionlint"
 
-lab: setup .venv/lab ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+lab: $(WITH)-lab ## open the notebooks in JupyterLab
+	"$(BIN)/jupyter" lab notebooks
 
 badges: setup ## write the repository's URL from pyproject.toml into badges and Colab cells
 	$(RUN) badges
 	$(RUN) prose
 
 bench: setup ## measure speeds anew, as ratios, into results/benchmarks
-	for script in $(filter-out %/common.py,$(wildcard experiments/benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out %/common.py,$(wildcard experiments/benchmarks/*.py)); do "$(BIN)/python" $$script || exit 1; done
 
 # Of the locks, the second is for make peers alone: its libraries ask for versions that the report would not take.
 REPORT_LOCK := $(foreach extra,report tracking cluster site,--extra $(extra)) $(foreach group,install test lint lab,--group $(group))
-RESOLVE = build/uv/bin/uv pip compile pyproject.toml $(1) --universal --python-version 3.10 --no-header --no-annotate \
-	--strip-extras --upgrade | grep -vE '^(nvidia-|cuda-|triton)' > build/$(2) && mv build/$(2) $(2)
+RESOLVE = cp $(2) build/$(2) && build/uv/bin/uv pip compile pyproject.toml $(1) --universal --python-version 3.10 --no-header \
+	--no-annotate --strip-extras $(if $(UPGRADE),--upgrade) --quiet -o build/$(2) && \
+	grep -vE '^(nvidia-|cuda-|triton)' build/$(2) > build/$(2).part && mv build/$(2).part $(2)
 
-lock: .venv/pip ## resolve requirements.lock anew from pyproject.toml, all its extras and groups together, and that of peers
-	$(BIN)/python -m venv --clear build/uv
+lock: $(WITH)-pip ## bring the locks up to date with pyproject.toml (UPGRADE=1 raises what is pinned, too)
+	"$(BIN)/python" -m venv --clear build/uv
 	build/uv/bin/python -m pip install --quiet uv
 	$(call RESOLVE,$(REPORT_LOCK),requirements.lock)
 	$(call RESOLVE,--extra peers,requirements-peers.lock)

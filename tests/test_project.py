@@ -17,6 +17,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from harmonics_lib import Grid, load_metrics
 from harmonics_lib.evaluation import grid as evaluation
@@ -39,14 +41,30 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 
 
-def lock(name="requirements.lock"):
-    return [Requirement(line) for line in (ROOT / name).read_text().splitlines() if line.strip()]
-
-
 EXTRAS = PROJECT["optional-dependencies"]
-REPORT = [*(e for name, e in EXTRAS.items() if name != "peers")] + [
-    group for name, group in PYPROJECT["dependency-groups"].items() if name != "reference"
-]
+GROUPS = PYPROJECT["dependency-groups"]
+TEST = [*(extra for name, extra in EXTRAS.items() if name != "peers"), GROUPS["test"]]  # what make test installs
+REPORT = [*TEST, GROUPS["install"], GROUPS["lint"], GROUPS["lab"]]
+
+
+def requirements(lines):
+    """Requirements under the names that packages have in every list, however they are written here."""
+    for requirement in map(Requirement, lines):
+        requirement.name = canonicalize_name(requirement.name)
+        yield requirement
+
+
+def lock(name="requirements.lock"):
+    return list(requirements(line for line in (ROOT / name).read_text().splitlines() if line.strip()))
+
+
+def direct(*needed):
+    """What the project asks for itself, without what its dependencies ask for."""
+    return [one for one in requirements(chain(PROJECT["dependencies"], *needed)) if one.name != PROJECT["name"]]
+
+
+def applies(requirement):
+    return requirement.marker is None or requirement.marker.evaluate()
 
 
 @pytest.mark.parametrize(
@@ -56,29 +74,27 @@ def test_the_lock_pins_every_dependency_within_its_range(name, needed):
     pinned = {}
     for requirement in lock(name):
         assert [s.operator for s in requirement.specifier] == ["=="], f"{requirement} is not pinned"
-        pinned.setdefault(requirement.name.lower(), []).append(next(iter(requirement.specifier)).version)
-    for dependency in map(Requirement, chain(PROJECT["dependencies"], *needed)):
-        if dependency.name == PROJECT["name"]:
-            continue  # an extra that includes another
-        versions = pinned.get(dependency.name.lower())
+        pinned.setdefault(requirement.name, []).append(next(iter(requirement.specifier)).version)
+    for dependency in direct(*needed):
+        versions = pinned.get(dependency.name)
         assert versions, f"{dependency.name} is missing from {name}; run make lock"
         assert all(v in dependency.specifier for v in versions), f"{dependency} is not met by {versions}"
 
 
 def test_only_make_peers_needs_its_libraries():
     """… and their versions: the lock of the report has none of them, and no other target installs them."""
-    peers = {Requirement(one).name for one in EXTRAS["peers"]} - {"numba", "pytest", "scikit-learn"}  # ours, too
-    assert not peers & {requirement.name.lower() for requirement in lock()}
+    peers = {one.name for one in requirements(EXTRAS["peers"])} - {"numba", "pytest", "scikit-learn"}  # ours, too
+    assert not peers & {requirement.name for requirement in lock()}
     installed = re.findall(r"^(\S.*):.*\n(?:\t.*\n)*?\t.*\[peers\]", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert installed == ["build/peers/ready"]
 
 
 def test_this_environment_is_the_locks():
-    installed = {distribution.name.lower(): distribution.version for distribution in distributions()}
-    for requirement in lock():
-        here = installed.get(requirement.name.lower())
-        if here and (requirement.marker is None or requirement.marker.evaluate()):
-            assert here.split("+")[0] in requirement.specifier
+    installed = {canonicalize_name(one.metadata["Name"]): Version(one.version).public for one in distributions()}
+    locked = {one.name: one.specifier for one in filter(applies, lock())}
+    other = {name for name in installed.keys() & locked if installed[name] not in locked[name]}
+    assert not other, [f"{name}{locked[name]} is in requirements.lock, {installed[name]} installed" for name in other]
+    assert {one.name for one in filter(applies, direct(*TEST))} <= installed.keys()
 
 
 def test_importing_the_library_loads_nothing_that_draws_or_makes_tables():
@@ -93,13 +109,6 @@ def test_importing_the_library_loads_nothing_that_draws_or_makes_tables():
     assert float(seconds) <= 1
 
 
-def test_the_science_imports_nothing_of_the_reports_machinery():
-    for path in (ROOT / "harmonics_lib").rglob("*.py"):
-        if path.parent.name == "report":
-            continue
-        assert not re.search(r"harmonics_lib\.report|matplotlib|IPython", path.read_text()), path.name
-
-
 def test_the_wheel_holds_the_networks_that_are_offered_by_name_and_is_small(tmp_path):
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT]
     subprocess.run(command, check=True)
@@ -109,14 +118,18 @@ def test_the_wheel_holds_the_networks_that_are_offered_by_name_and_is_small(tmp_
     assert wheel.stat().st_size <= 5e6
 
 
-def test_conda_takes_the_same_set():
+def test_conda_installs_what_the_report_is_built_and_worked_on_with():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
-    conda = [entry for entry in environment["dependencies"] if isinstance(entry, str)]
+    conda = {re.match(r"[\w-]+", entry)[0]: entry for entry in environment["dependencies"] if isinstance(entry, str)}
     (pip,) = [entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict)]
-    names = {re.match(r"[\w-]+", entry)[0]: entry for entry in conda}
-    assert set(names) == {"python", "pip", "make"}
-    assert SpecifierSet(names["python"].removeprefix("python")) == SpecifierSet(PROJECT["requires-python"])
-    assert pip == ["-c requirements.lock", "-e .[report]"]
+    assert {"python", "pip", "make"} <= conda.keys()
+    (python,) = re.findall(r"^python=(3\.\d+)$", conda["python"])
+    assert python in SpecifierSet(PROJECT["requires-python"])
+    named = {one.name for one in requirements(line for line in pip if not line.startswith("-"))}
+    assert {"jupyterlab", "nbval", "papermill", "wandb"} <= named <= {requirement.name for requirement in lock()}
+    (extras,) = re.findall(r"^-e \.\[(.*)\]$", "\n".join(pip), re.MULTILINE)
+    assert {"report", "tracking"} <= set(extras.split(","))
+    assert "-c requirements.lock" in pip
 
 
 def test_prose_quotes_the_published_numbers():

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -256,7 +257,20 @@ def test_rows_that_lack_a_score_are_scored_anew_where_they_are_asked_for():
     assert again.mse.tolist() == both.mse.tolist()
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
+@contextmanager
+def two_workers(backend):
+    """joblib's ``backend`` with two workers; that of dask, with a cluster on this machine."""
+    if backend != "dask":
+        with parallel_config(backend, n_jobs=2):
+            yield
+        return
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster), parallel_config(backend):
+        yield
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading", "dask"])
 def test_two_workers_make_the_table_of_one(backend):
     methods = {
         "network": network_forecaster(SmallLSTM(4)),
@@ -265,7 +279,7 @@ def test_two_workers_make_the_table_of_one(backend):
     }
     oracles = {"truth": lambda batch: lambda lookback, horizon: batch.future[:, :horizon]}
     alone = evaluate(methods, TINY, oracles=oracles)
-    with parallel_config(backend=backend, n_jobs=2):
+    with two_workers(backend):
         pd.testing.assert_frame_equal(evaluate(methods, TINY, oracles=oracles), alone, check_exact=True)
         pd.testing.assert_frame_equal(evaluate(methods, TINY, alone), alone, check_exact=True)  # none again
 
