@@ -46,6 +46,7 @@ def run(notebooks: str, quick: bool):
         build = checkout() / "build" / "quick"
         shutil.rmtree(build, ignore_errors=True)
         os.environ |= {"HARMONICS_BUILD": str(build), "HARMONICS_RESULTS": str(build / "results")}
+        os.environ.setdefault("WANDB_MODE", "offline")  # tiny trainings are tracked, but not among somebody's own
     os.environ |= KERNEL_ENVIRONMENT | {
         "HARMONICS_BUILD": str(build_dir().resolve()),
         "HARMONICS_RESULTS": str(results_dir().resolve()),

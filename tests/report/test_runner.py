@@ -241,6 +241,26 @@ def test_a_training_bar_is_read_aloud_and_not_published(place, capsys):
     assert "HARMONICS_PROGRESS" not in os.environ
 
 
+def test_the_quick_profile_tracks_a_training_offline_though_somebody_is_logged_in(place, monkeypatch):
+    training = (
+        "from harmonics_lib import *\nfrom harmonics_lib.training.wandb_mirror import wandb_mode\n"
+        "assert wandb_mode() == 'offline'\n"
+        "config = TrainingConfig(batch_size=4, report_every=2, validation_size=4)\n"
+        "tiny = Run(SmallLSTM(4), (Stage(HarmonicProcess(), 2),), config)\n"
+        "trained_networks({'tiny': tiny}, '90_test', track=True)"
+    )
+    script = (
+        "import pathlib, harmonics_lib.report.__main__ as r\n"
+        f"r.checkout = lambda: pathlib.Path({str(place)!r})\n"
+        f"r.notebook_paths = lambda selection: [pathlib.Path({str(notebook(place, training))!r})]\n"
+        "r.main(['run', '--quick'])"
+    )
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert len(list(place.glob("build/quick/runs/tiny-*/wandb/offline-run-*/run-*.wandb"))) == 1
+
+
 def test_numbers_in_prose_come_from_the_metrics(published):
     assert fill_numbers("is <!--90_test.factor:.2f-->9<!---->.") == "is <!--90_test.factor:.2f-->2.00<!---->."
     assert (
