@@ -31,10 +31,11 @@ def listed(values: Collection, most: int = 10) -> str:
 
 
 def is_number(value) -> bool:
-    """Whether ``value`` is a finite real number of any type, and not a bool."""
+    """Whether ``value`` is a finite real number of any type, an array or tensor of no dimension too, and not a bool."""
     try:
+        value = value.tolist() if getattr(value, "shape", None) == () else value
         return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number beyond all floats
+    except (OverflowError, RuntimeError):  # a whole number beyond all floats, a tensor without values
         return False
 
 
@@ -79,10 +80,11 @@ def check_probability(name: str, value) -> float:
     return float(value)
 
 
-def check_coverage(value, name: str = "coverage") -> None:
-    """Raise ``ValueError`` unless ``value`` is a number between 0 and 1, both excluded."""
+def check_coverage(value, name: str = "coverage") -> float:
+    """``value`` as a float, if it is a number between 0 and 1, both excluded."""
     if not (is_number(value) and 0 < value < 1):
         raise ValueError(f"{name} must be a number between 0 and 1, such as 0.9, got {shown(value)}")
+    return float(value)
 
 
 def check_range(name: str, value, whole: bool = False) -> tuple:
