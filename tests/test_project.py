@@ -1,7 +1,10 @@
 """README, notebooks and package lists say the same, and what the results say."""
 
 import ast
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -130,6 +133,28 @@ def test_conda_installs_what_the_report_is_built_and_worked_on_with():
     (extras,) = re.findall(r"^-e \.\[(.*)\]$", "\n".join(pip), re.MULTILINE)
     assert {"report", "tracking"} <= set(extras.split(","))
     assert "-c requirements.lock" in pip
+
+
+@pytest.mark.parametrize("variable", ["VIRTUAL_ENV", "CONDA_PREFIX"])
+def test_make_uses_the_active_environment_where_this_checkout_is_installed_and_no_other(variable, tmp_path):
+    checkout, active = tmp_path / "a checkout", tmp_path / "an environment"
+    checkout.mkdir()
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, checkout)
+    record = active / "lib/python3.11/site-packages/harmonics_lib-0.1.0.dist-info/direct_url.json"
+    record.parent.mkdir(parents=True)
+
+    def commands(*arguments):
+        environment = {"PATH": os.environ["PATH"], variable: str(active), "CONDA_DEFAULT_ENV": "harmonics"}
+        command = ["make", "--dry-run", "-C", checkout, "setup", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert str(active) not in commands() and ".venv/bin/python" in commands()
+    record.write_text(json.dumps({"url": (tmp_path / "another").as_uri(), "dir_info": {"editable": True}}))
+    assert str(active) not in commands()
+    record.write_text(json.dumps({"url": checkout.as_uri(), "dir_info": {"editable": True}}))
+    assert str(active) in commands() and ".venv" not in commands()
+    assert str(active) not in (named := commands("VENV=third")) and "third/bin/python" in named
 
 
 def test_prose_quotes_the_published_numbers():
