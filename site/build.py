@@ -1,9 +1,8 @@
 """Builds the site from the published notebooks: sources for Sphinx, which then makes the pages.
 
 Figures become vectors of lines and letters with their descriptions, the code of cells tagged hide-input is folded away,
-that of several in a row together, numbers lose the markers by which they are filled in, the badge, a remote picture,
-becomes a link, what is animated stands still at its end, figures that move come after their stills, the overview
-becomes the first page, and the playground is one more.
+that of several in a row together, the badge, a remote picture, becomes a link, what is animated stands still at its
+end, figures that move come after their stills, the overview becomes the first page, and the playground is one more.
 """
 
 import base64
@@ -66,8 +65,7 @@ def _page(name: str) -> str:
 
 def _markdown(cell) -> None:
     """Plain numbers, links between pages, and a link instead of the badge."""
-    text = re.sub(r"<!--.*?-->", "", cell.source, flags=re.DOTALL)
-    text = re.sub(r"!\[Open in Colab\]\([^)]*\)", "Open in Colab", text)
+    text = re.sub(r"!\[Open in Colab\]\([^)]*\)", "Open in Colab", cell.source)
     # Jupyter's anchors are headings with capitals; Sphinx's are in small letters.
     text = re.sub(r"(\.ipynb#)([\w-]+)", lambda link: link[1] + link[2].lower(), text)
     text = text.replace(f"({pages_url()}{PLAYGROUND}.html", f"({PLAYGROUND}.md")

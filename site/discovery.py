@@ -18,7 +18,7 @@ def description(page: str) -> str:
     path = results_dir() / "notebooks" / f"{OVERVIEW if page == 'index' else page}.ipynb"
     if not path.exists():
         return _PLAYGROUND
-    opening = re.sub(r"<!--.*?-->", "", nbformat.read(path, as_version=4).cells[0].source, flags=re.DOTALL)
+    opening = nbformat.read(path, as_version=4).cells[0].source
     question = re.search(r"\*\*Question:\*\* (.*?)\n\n", opening, re.DOTALL)[1]
     answer = re.search(r"\*\*Answer:\*\* (.*?\.)(?: [A-Z]|\n\n|$)", opening, re.DOTALL)[1]
     plain = re.sub(r"\[([^\]]*)\]\([^)]*\)|[`*$]", r"\1", f"{question} {answer}")

@@ -1,4 +1,4 @@
-"""A notebook in Colab: its packages, a kernel that is running, a stand-in module, a local git URL."""
+"""A published notebook in Colab: its packages, a kernel that is running, a stand-in module, a local git URL."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def installed(python):
 @pytest.mark.colab
 def test_the_setup_cell_is_all_that_a_notebook_needs_and_replaces_nothing_that_colab_has(tmp_path, colab):
     before = installed(colab)
-    notebook = nbformat.read(ROOT / "notebooks" / "03_small_lstm.ipynb", as_version=4)
+    notebook = nbformat.read(ROOT / "results" / "notebooks" / "03_small_lstm.ipynb", as_version=4)
     (setup,) = [cell for cell in notebook.cells if "colab" in cell.metadata.get("tags", [])]
     setup.source = colab_setup(f"file://{ROOT}")
     nbformat.write(notebook, tmp_path / "03_small_lstm.ipynb")

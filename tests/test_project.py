@@ -157,9 +157,10 @@ def test_make_uses_the_active_environment_where_this_checkout_is_installed_and_n
     assert str(active) not in (named := commands("VENV=third")) and "third/bin/python" in named
 
 
-def test_prose_quotes_the_published_numbers():
+def test_published_prose_is_the_sources_with_the_published_numbers():
     for path, text in prose.render_prose().items():
-        assert path.read_text() == text, f"{path.name} has drifted from results/metrics; run make report"
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} has drifted; run make report"
+        assert not re.search(r"\{\{\w+\.", text), f"{path.name} holds a placeholder that is none"
 
 
 def test_the_readme_links_every_notebook_and_names_no_other_repository():
@@ -202,9 +203,9 @@ def test_badges_and_colab_cells_name_the_repository():
 
 
 def paragraphs(cells):
-    """The prose of a notebook up to the bibliography, without numbers filled in, formulas, code and addresses."""
+    """The prose of a notebook up to the bibliography, without placeholders, formulas, code and addresses."""
     prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown").split("## Bibliography")[0]
-    for other in (r"<!--\w+\.[^>]*-->.*?<!---->", r"```.*?```", r"`[^`]*`", r"\$\$.*?\$\$", r"\$[^$]*\$"):
+    for other in (r"\{\{[^{}]*\}\}", r"```.*?```", r"`[^`]*`", r"\$\$.*?\$\$", r"\$[^$]*\$"):
         prose = re.sub(other, "…", prose, flags=re.DOTALL)
     return re.split(r"\n\s*\n", re.sub(r"\]\([^)]*\)", "]", prose))
 
@@ -283,7 +284,8 @@ class TestNotebook:
 
     def test_is_published_as_it_stands(self, path, cells):
         executed = nbformat.read(ROOT / "results" / "notebooks" / path.name, as_version=4).cells
-        assert [c.source for c in executed] == [c.source for c in cells], "run make report"
+        assert [c.id for c in executed] == [c.id for c in cells], "run make report"
+        assert [c.source for c in self.code(executed)] == [c.source for c in self.code(cells)], "run make report"
 
 
 def test_the_readmes_examples_run(capsys, monkeypatch):

@@ -82,7 +82,7 @@ def train(name: str):
 
 @main.command()
 def prose():
-    """Write the published numbers into README and notebooks."""
+    """Write the published numbers into the README and the executed notebooks."""
     _write_or_fail(render_prose)
 
 

@@ -1,10 +1,12 @@
-"""Keeps README and notebooks equal to the results: numbers in prose, tables, badges, Colab cells."""
+"""Fills the numbers of the results into prose: that of executed notebooks, and of the README; badges, Colab cells."""
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,7 +20,8 @@ from harmonics_lib.report.findings import Claim
 from harmonics_lib.report.tables import grid_table
 
 OVERVIEW = "00_overview"
-_NUMBER = re.compile(r"<!--(\w+)\.([\w.]+):([^>\s]+)-->(.*?)<!---->", re.DOTALL)
+_PLACEHOLDER = re.compile(r"\{\{(\d\d)\.([^{}:]*?)(\.bound)?(?::([^{}]*))?\}\}")  # other double braces are LaTeX
+_MADE_FROM = "<!-- make report writes this file: edit README.in.md -->\n\n"
 
 
 class ReportError(RuntimeError):
@@ -40,27 +43,40 @@ def notebook_paths(selection: str = "") -> list[Path]:
     return [path for path in paths if not wanted or path.name[:2] in wanted]
 
 
-def fill_numbers(text: str) -> str:
-    """Replace every number in ``<!--notebook.name:format-->number<!---->`` by the one in the metrics.
+def fill_numbers(text: str, metrics: Mapping[str, dict], partial: bool = False) -> str:
+    """Replace every placeholder ``{{05.name:format}}`` by that number of notebook 05.
 
     ``name`` is a value, or ``claim.bound`` for the bound of a claim.
 
+    Args:
+        metrics: by the notebook's number, as ``load_metrics`` returns them.
+        partial: leave the placeholders of notebooks that ``metrics`` lacks.
+
     Raises:
-        ReportError: the metrics hold no such value.
+        ReportError: no such value, or no placeholder of this form.
     """
 
     def fill(match: re.Match) -> str:
-        notebook, name, spec, _ = match.groups()
+        notebook, name, bound, spec = match.groups()
+        if partial and notebook not in metrics:
+            return match[0]
         try:
-            metrics = load_metrics(notebook)
-            claim, bound, _ = name.partition(".bound")
-            bounds = {stored["name"]: stored["bound"] for stored in metrics["claims"]}
-            value = bounds[claim] if bound else metrics["values"][name]
-        except (ValueError, KeyError) as error:
-            raise ReportError(f"prose quotes {notebook}.{name}, which the published metrics do not hold") from error
-        return f"<!--{notebook}.{name}:{spec}-->{format(value, spec)}<!---->"
+            known = metrics[notebook]
+            bounds = {claim["name"]: claim["bound"] for claim in known["claims"]}
+            return format(bounds[name] if bound else known["values"][name], spec)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ReportError(
+                f"the prose quotes {match[0]}: expected {{{{notebook.name:format}}}}, a number of that notebook"
+            ) from error
 
-    return _NUMBER.sub(fill, text)
+    return _PLACEHOLDER.sub(fill, text)
+
+
+def fill_notebook(notebook: NotebookNode, metrics: Mapping[str, dict], partial: bool = False) -> None:
+    """``fill_numbers`` in all Markdown cells of a notebook, in place."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = fill_numbers(cell.source, metrics, partial)
 
 
 def findings_table() -> str:
@@ -86,28 +102,35 @@ def notebooks_table() -> str:
     return "\n".join(rows)
 
 
-def _fill_block(text: str, name: str, content: str) -> str:
-    pattern = re.compile(rf"(<!--{name}-->\n).*?(<!--/{name}-->)", re.DOTALL)
-    filled, count = pattern.subn(lambda match: f"{match[1]}{content}\n{match[2]}", text)
-    if count != 1:
-        raise ReportError(f"README.md needs exactly one block <!--{name}--> … <!--/{name}-->, it has {count}")
-    return filled
-
-
 def render_prose() -> dict[Path, str]:
-    """What README and the notebooks should say: path -> text, with every number and table filled in."""
+    """What the executed notebooks and the README say: path -> text, every number filled in from the published metrics.
+
+    Results elsewhere, as those of the quick profile, may be of some notebooks only, and have no README.
+
+    Raises:
+        ReportError: a placeholder that the metrics cannot fill.
+    """
+    ours = results_dir().resolve() == (checkout() / "results").resolve()
+    metrics = {name[:2]: load_metrics(name) for name in published_metrics()}
     rendered = {}
-    for path in [*notebook_paths(), *sorted((results_dir() / "notebooks").glob("*.ipynb"))]:
-        notebook = nbformat.read(path, as_version=4)
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                cell.source = fill_numbers(cell.source)
-        rendered[path] = nbformat.writes(notebook) + "\n"
-    readme = checkout() / "README.md"
+    for source in notebook_paths():
+        path = results_dir() / "notebooks" / source.name
+        if path.exists():
+            notebook, prose = nbformat.read(path, as_version=4), nbformat.read(source, as_version=4)
+            text = {cell.id: cell.source for cell in prose.cells if cell.cell_type == "markdown"}
+            for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
+                cell.source = text.get(cell.id, cell.source)
+            fill_notebook(notebook, metrics, partial=not ours)
+            rendered[path] = nbformat.writes(notebook) + "\n"
+    return rendered | (_render_readme(metrics) if ours else {})
+
+
+def _render_readme(metrics: Mapping[str, dict]) -> dict[Path, str]:
+    """README.md from README.in.md."""
     grid = over_horizon(load_grid(), 10, periods="whole", components=(1, 10, 45))
-    text = _fill_block(readme.read_text(), "grid", grid_table(grid))
-    rendered[readme] = fill_numbers(_fill_block(text, "notebooks", notebooks_table()))
-    return rendered
+    text = (checkout() / "README.in.md").read_text(encoding="utf-8")
+    text = text.replace("{{grid}}", grid_table(grid)).replace("{{notebooks}}", notebooks_table())
+    return {checkout() / "README.md": _MADE_FROM + fill_numbers(text, metrics)}
 
 
 def repository_url() -> str:
@@ -123,7 +146,7 @@ def pages_url() -> str:
 
 def _badge(notebook: str, url: str = "") -> str:
     path = (url or repository_url()).removeprefix("https://github.com/")
-    target = f"https://colab.research.google.com/github/{path}/blob/main/notebooks/{notebook}"
+    target = f"https://colab.research.google.com/github/{path}/blob/main/results/notebooks/{notebook}"
     return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({target})"
 
 

@@ -1,5 +1,6 @@
 """Runs the notebooks headless and publishes what succeeded."""
 
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from harmonics_lib.paths import build_dir, retrain_dir, staging_dir
 from harmonics_lib.published.store import publish
-from harmonics_lib.report.prose import ReportError
+from harmonics_lib.report.prose import ReportError, fill_notebook
 
 #: Set for every kernel: no chatter, no sliders. (How threads wait and memory is kept, the Makefile says.)
 KERNEL_ENVIRONMENT = {"WANDB_SILENT": "true", "HARMONICS_STILLS": "1"}
@@ -210,7 +211,14 @@ def run_notebook(source: Path, profile: str) -> Progress:
     except (ReportError, KeyboardInterrupt) as error:
         reason = str(error) or f"{source.stem}: interrupted"
         raise ReportError(f"{reason}{_keep_failed(target)}") from error
-    nbformat.write(clean_notebook(target, source), target)
+    notebook, metrics = clean_notebook(target, source), stage / "metrics" / f"{source.stem}.json"
+    if metrics.exists():  # the numbers of other notebooks come when all have run
+        own = {source.stem[:2]: json.loads(metrics.read_text(encoding="utf-8"))}
+        try:
+            fill_notebook(notebook, own, partial=True)
+        except ReportError as error:
+            raise ReportError(f"{source.stem}: {error}{_keep_failed(target)}") from error
+    nbformat.write(notebook, target)
     publish(stage)
     shutil.rmtree(retrain_dir(source.stem), ignore_errors=True)
     return progress

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,11 +28,11 @@ GOOD = [
 ]
 
 
-def notebook(folder, *cells, parameters="profile = 'full'\nfactor = 2"):
+def notebook(folder, *cells, parameters="profile = 'full'\nfactor = 2", prose="# Test"):
     """A small report notebook, and what it does."""
     first = new_code_cell(parameters, metadata={"tags": ["parameters"]})
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    book = new_notebook(cells=[new_markdown_cell("# Test"), first, *map(new_code_cell, cells)], metadata=metadata)
+    book = new_notebook(cells=[new_markdown_cell(prose), first, *map(new_code_cell, cells)], metadata=metadata)
     for index, cell in enumerate(book.cells):
         cell.id = f"cell-{index}"
     path = folder / "90_test.ipynb"
@@ -261,13 +262,38 @@ def test_the_quick_profile_tracks_a_training_offline_though_somebody_is_logged_i
     assert len(list(place.glob("build/quick/runs/tiny-*/wandb/offline-run-*/run-*.wandb"))) == 1
 
 
-def test_numbers_in_prose_come_from_the_metrics(published):
-    assert fill_numbers("is <!--90_test.factor:.2f-->9<!---->.") == "is <!--90_test.factor:.2f-->2.00<!---->."
-    assert (
-        fill_numbers("below <!--90_test.small.bound:.0f-->9<!---->") == "below <!--90_test.small.bound:.0f-->5<!---->"
-    )
-    with pytest.raises(ReportError, match=r"90_test\.nothing"):
-        fill_numbers("<!--90_test.nothing:.2f-->9<!---->")
+METRICS = {"90": {"values": {"factor": 2.0}, "claims": [{"name": "small", "bound": 5}]}}
+
+
+def test_placeholders_are_filled_with_the_numbers_of_the_metrics():
+    assert fill_numbers("is {{90.factor:.2f}}, below {{90.small.bound:.0f}}", METRICS) == "is 2.00, below 5"
+    assert fill_numbers("{{90.factor:.0f}} and {{91.other:.0f}}", METRICS, partial=True) == "2 and {{91.other:.0f}}"
+
+
+@pytest.mark.parametrize("formula", [r"$\frac{{a}}{b}$", "$x^{{10}}$", "{{}}", "$e^{{-x}}$"])
+def test_braces_of_formulas_are_no_placeholders(formula):
+    assert fill_numbers(formula, METRICS) == formula
+
+
+@pytest.mark.parametrize("wrong", ["90.nothing:f", "90.small.bound.x:f", "91.factor:f", "90.factor", "90.factor:q"])
+def test_a_placeholder_that_cannot_be_filled_is_refused(wrong):
+    with pytest.raises(ReportError, match=rf"^the prose quotes \{{\{{{re.escape(wrong)}\}}\}}: expected .*$"):
+        fill_numbers(f"{{{{{wrong}}}}}", METRICS)
+
+
+def test_the_executed_copy_holds_the_numbers_and_the_source_its_placeholders(place):
+    path = notebook(place, *GOOD, prose="The factor is {{90.factor:.1f}}; elsewhere {{91.other:.0f}}.")
+    source = path.read_bytes()
+    run_notebook(path, "full")
+    assert path.read_bytes() == source
+    executed = nbformat.read(place / "results/notebooks/90_test.ipynb", as_version=4)
+    assert executed.cells[0].source == "The factor is 2.0; elsewhere {{91.other:.0f}}."
+
+
+def test_a_number_that_the_notebook_does_not_find_fails_it(published, good, place):
+    with pytest.raises(ReportError, match=r"^90_test: the prose quotes \{\{90\.gone:\.1f\}\}"):
+        run_notebook(notebook(place, *GOOD, prose="{{90.gone:.1f}}"), "full")
+    assert contents(place / "results") == good
 
 
 def test_an_unknown_notebook_number_is_refused():

@@ -387,5 +387,5 @@ def test_is_small(folder):
 
 
 def test_the_first_line_of_the_readme_leads_there():
-    first = (ROOT / "README.md").read_text().splitlines()[2]
+    first = (ROOT / "README.in.md").read_text().splitlines()[2]
     assert f"]({pages_url()}playground.html)" in first
