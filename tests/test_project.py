@@ -112,12 +112,13 @@ def test_importing_the_library_loads_nothing_that_draws_or_makes_tables():
     assert float(seconds) <= 1
 
 
-def test_the_wheel_holds_the_networks_that_are_offered_by_name_and_is_small(tmp_path):
+def test_the_wheel_holds_the_networks_that_are_offered_by_name_and_types_and_is_small(tmp_path):
     command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT]
     subprocess.run(command, check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    names = {Path(name).parent.name for name in ZipFile(wheel).namelist() if name.endswith("weights.safetensors")}
-    assert names == set(NETWORKS)
+    files = ZipFile(wheel).namelist()
+    assert {Path(name).parent.name for name in files if name.endswith("weights.safetensors")} == set(NETWORKS)
+    assert "harmonics_lib/py.typed" in files
     assert wheel.stat().st_size <= 5e6
 
 
