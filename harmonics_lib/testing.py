@@ -45,7 +45,7 @@ def check_forecaster(forecaster: Forecaster, length: int = 100, horizon: int = 1
         5, length, length, generator=random_stream(0, "check_forecaster"), dtype=torch.float64
     )
     checks = [_shape_dtype_and_device, _input_untouched, _windows_alone, _no_chance, _finite, _errors, _distribution]
-    wrong = []
+    wrong: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnstableForecast)
         for check in [*checks, _unit] if any_unit else checks:

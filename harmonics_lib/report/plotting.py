@@ -1,6 +1,7 @@
 """One style and one colour per method for the whole report. Functions take ``ax`` and return it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -43,7 +44,7 @@ METHODS = {
     "known periods": ("#000000", "--", ""),
 }
 
-_STYLE = {
+_STYLE: Any = {
     "figure.figsize": (7.0, 3.2),
     "figure.dpi": 110,
     "figure.constrained_layout.use": True,

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -108,7 +109,7 @@ class SignalBatch:
         Raises:
             ValueError: no batches, or batches of other lookbacks or lengths.
         """
-        batches = batches if isinstance(batches, (list, tuple)) else [batches]
+        batches = batches if isinstance(batches, (list, tuple)) else [batches]  # type: ignore[list-item]  # one alone
         if not batches or not all(isinstance(batch, cls) for batch in batches):
             raise ValueError(f"batches must be a list of at least one SignalBatch, got {shown(batches)}")
         if len(sizes := {(batch.observed.shape[1], batch.lookback) for batch in batches}) > 1:
@@ -162,11 +163,22 @@ class HarmonicProcess:
         ValueError: a range that is empty, out of bounds or of the wrong type.
     """
 
-    components: int | tuple[int, int] = (3, 6)
-    periods: float | tuple[float, float] = (2, 99)
+    components: tuple[int, int] = (3, 6)
+    periods: tuple[float, float] = (2, 99)
     integer_periods: bool = True
-    noise_std: float | tuple[float, float] = 0.0
+    noise_std: tuple[float, float] = (0.0, 0.0)
     uniform: str = "period"
+
+    if TYPE_CHECKING:  # a number is accepted for a range and kept as one
+
+        def __init__(
+            self,
+            components: int | tuple[int, int] = (3, 6),
+            periods: float | tuple[float, float] = (2, 99),
+            integer_periods: bool = True,
+            noise_std: float | tuple[float, float] = 0.0,
+            uniform: str = "period",
+        ): ...
 
     def __post_init__(self):
         for name in ("components", "periods", "noise_std"):
@@ -268,10 +280,10 @@ class HarmonicProcess:
         return centres, (1 / edges[:-1] - 1 / edges[1:]) / (high - low)
 
     def _draw_components(self, batch_size, generator, dtype):
-        low, high = self.components
-        shape, kind = (batch_size, high), {"generator": generator, "device": generator.device}
-        counts = torch.randint(low, high + 1, (batch_size, 1), **kind)
-        used = torch.arange(high, device=generator.device) < counts
+        fewest, most = self.components
+        shape, kind = (batch_size, most), {"generator": generator, "device": generator.device}
+        counts = torch.randint(fewest, most + 1, (batch_size, 1), **kind)
+        used = torch.arange(most, device=generator.device) < counts
         if self.integer_periods:
             periods = torch.randint(int(self.periods[0]), int(self.periods[1]) + 1, shape, **kind).to(dtype)
         else:

@@ -5,6 +5,7 @@ import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import distributed, nn
@@ -35,7 +36,7 @@ class Ranks:
         """What ``work()`` returns in the first process, for all; when it fails there, all raise its error."""
         if self.count == 1:
             return work()
-        outcome = [None, None]
+        outcome: list[Any] = [None, None]  # what it returned, what it raised
         if self.first:
             try:
                 outcome[0] = work()
