@@ -4,6 +4,7 @@ FOLDER holds the packages, as README.md says how to fetch them. Needs numpy, pan
 """
 
 import gzip
+import hashlib
 import io
 import subprocess
 import sys
@@ -89,7 +90,10 @@ SERIES = {
 }
 
 if __name__ == "__main__":
+    here, sums = Path(__file__).parent, []
     for stem, (make, digits) in SERIES.items():
         series = make(Path(sys.argv[1]))
         assert series.notna().all(), stem
-        series.round(digits).to_csv(Path(__file__).parent / f"{stem}.csv", index_label="time", header=["value"])
+        series.round(digits).to_csv(here / f"{stem}.csv", index_label="time", header=["value"])
+        sums.append(f"{hashlib.sha256((here / f'{stem}.csv').read_bytes()).hexdigest()}  {stem}.csv\n")
+    (here / "SHA256SUMS").write_text("".join(sorted(sums, key=lambda line: line.split()[1])), encoding="utf-8")

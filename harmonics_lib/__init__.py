@@ -32,18 +32,7 @@ from harmonics_lib.networks.recurrent import CurriculumGRU, SentinelLSTM, Seq2Se
 from harmonics_lib.networks.wiener import WienerNetwork
 from harmonics_lib.published.networks import load_forecaster
 from harmonics_lib.published.runs import trained_networks
-from harmonics_lib.published.tables import (
-    load_bayes_limit,
-    load_benchmark,
-    load_coverage,
-    load_grid,
-    load_measured_errors,
-    load_metrics,
-    load_one_step_errors,
-    load_peer_methods,
-    load_peers,
-    load_peers_measured,
-)
+from harmonics_lib.published.tables import load_benchmark, load_metrics, load_table
 from harmonics_lib.series import forecast
 from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, random_stream
 from harmonics_lib.testing import ForecasterError, check_forecaster
@@ -85,18 +74,11 @@ __all__ = [
     "known_period_oracle",
     "linear_mmse",
     "linear_prediction",
-    "load_bayes_limit",
     "load_benchmark",
-    "load_coverage",
     "load_forecaster",
-    "load_grid",
     "load_measured",
-    "load_measured_errors",
     "load_metrics",
-    "load_one_step_errors",
-    "load_peer_methods",
-    "load_peers",
-    "load_peers_measured",
+    "load_table",
     "matrix_pencil",
     "measured_windows",
     "network_forecaster",

@@ -24,7 +24,7 @@ def checkout() -> Path | None:
 
 
 def _folder(variable: str, otherwise: Path) -> Path:
-    path = Path(os.environ.get(variable) or otherwise)
+    path = Path(os.environ.get(variable) or otherwise).expanduser()
     if path.exists() and not path.is_dir():
         raise ValueError(f"{variable} must name a folder, got the file {path}")
     return path
@@ -40,6 +40,17 @@ def _switch(variable: str) -> bool:
 def results_dir() -> Path:
     """Published results (``HARMONICS_RESULTS``)."""
     return _folder("HARMONICS_RESULTS", _shipped_results())
+
+
+def published_dirs() -> tuple[Path, ...]:
+    """Where published files are looked up: ``results_dir()``, then the results that came with the code.
+
+    Raises:
+        ValueError: ``HARMONICS_RESULTS`` names no folder that is there.
+    """
+    if os.environ.get("HARMONICS_RESULTS") and not results_dir().is_dir():
+        raise ValueError(f"HARMONICS_RESULTS must name a folder that is there, got {results_dir()}")
+    return tuple(dict.fromkeys((results_dir(), _shipped_results())))
 
 
 def data_dir() -> Path:

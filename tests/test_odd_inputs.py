@@ -33,7 +33,7 @@ NORMAL = Normal(torch.zeros(2, 3), 1.0)
 RUN = Run(SmallLSTM(4), (Stage(PROCESS, 2, 12),), TrainingConfig(batch_size=2, validation_size=2))
 TEST = lib.FrozenSet("odd inputs", PROCESS, size=4, lookback=30, horizon=10)
 GRID = lib.Grid((1,), (0.0,), (True,), (2, 20), size=2, lookback=30, horizon=5)
-TABLE = lib.load_grid()
+TABLE = lib.load_table("grid")
 
 
 def network(kind, *sizes, **options):
@@ -391,7 +391,7 @@ REFUSED_SETTINGS = [
             "name|published",
             [*NO_NAME, "/etc/passwd", "00_overview.json", "a" * 300],
         )
-        for function, argument in ((lib.load_metrics, "notebook"), (lib.load_benchmark, "name"))
+        for function, argument in ((lib.load_metrics, "name"), (lib.load_benchmark, "name"), (lib.load_table, "name"))
     ),
 ]
 CALIBRATED = {  # with windows alone
@@ -749,13 +749,7 @@ def test_an_index_goes_on_or_there_is_a_word(what):
 def test_every_public_name_is_in_the_table():
     """But those that are no function, and those that Python itself answers for."""
     others = {"FROZEN_SETS", "MEASURED", "ForecasterError", "ProbabilisticForecaster", "UnstableForecast"}
-    without_arguments = {
-        *("load_bayes_limit", "load_coverage", "load_grid", "load_measured_errors", "load_one_step_errors"),
-        *("load_peer_methods", "load_peers", "load_peers_measured"),
-    }
-    assert {what.split(":")[0].split(",")[0].split()[0] for what in REFUSED} >= set(
-        lib.__all__
-    ) - others - without_arguments
+    assert {what.split(":")[0].split(",")[0].split()[0] for what in REFUSED} >= set(lib.__all__) - others
     assert sum(len(calls) for calls, _ in REFUSED.values()) >= 3000
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harmonics_lib.arguments import check_choice, check_function, check_whole
+from harmonics_lib.checksums import read_intact
 from harmonics_lib.forecasters.base import Forecaster, check_windows
 from harmonics_lib.paths import data_dir
 
@@ -53,12 +55,13 @@ def load_measured(name: str) -> pd.Series:
     """A measured series, its ``time`` as the index.
 
     Raises:
-        ValueError: an unknown name.
+        ValueError: an unknown name, or the file is damaged.
     """
     import pandas as pd
 
     check_choice("name", name, MEASURED)
-    table = pd.read_csv(data_dir() / f"{name}.csv")
+    content = read_intact(data_dir(), data_dir() / f"{name}.csv")
+    table = pd.read_csv(io.BytesIO(content))
     dated = table["time"].dtype == object or pd.api.types.is_string_dtype(table["time"])
     return table.assign(time=pd.to_datetime(table["time"]) if dated else table["time"]).set_index("time")["value"]
 

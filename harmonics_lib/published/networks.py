@@ -9,15 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from harmonics_lib.arguments import check_name, shown
+from harmonics_lib.checksums import read_intact
 from harmonics_lib.forecasters.base import Forecaster, network_forecaster
 from harmonics_lib.networks.registry import build
-from harmonics_lib.paths import (
-    _shipped_results,
-    results_dir,
-)
-from harmonics_lib.published.store import (
-    _intact,
-)
+from harmonics_lib.paths import published_dirs
 from harmonics_lib.training.directory import read_config, read_weights
 
 if TYPE_CHECKING:
@@ -44,7 +39,7 @@ def _place(name: str) -> str:
 def _intact_run(root: Path, folder: Path, needed: Iterable[str] = _RUN_FILES) -> Path:
     """The folder of a published run, if the files that are needed are those that were published."""
     for file in filter(Path.exists, (folder / name for name in needed)):
-        _intact(root, file)
+        read_intact(root, file)
     return folder
 
 
@@ -68,7 +63,7 @@ def load_forecaster(name: str) -> Forecaster:
 
 def _run_folder(name: str, needed: Iterable[str] = _RUN_FILES) -> Path:
     """Where a published run lies: among these results, else among those that came with the code."""
-    for results in (results_dir(), _shipped_results()) if _is_name(name) else ():
+    for results in published_dirs() if _is_name(name) else ():
         if (results / _place(name) / "config.json").exists():
             return _intact_run(results, results / _place(name), needed)
     raise ValueError(f"name must be a published network ({', '.join(NETWORKS)}), got {shown(name)}")

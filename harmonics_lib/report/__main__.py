@@ -11,7 +11,6 @@ import torch
 
 from harmonics_lib.paths import build_dir, checkout, results_dir
 from harmonics_lib.published.runs import train_again
-from harmonics_lib.published.store import finish_publishing
 from harmonics_lib.report.prose import OVERVIEW, ReportError, notebook_paths, render_badges, render_prose
 from harmonics_lib.report.runner import FOREIGN_ENVIRONMENT, KERNEL_ENVIRONMENT, run_notebook
 from harmonics_lib.training.directory import RunError
@@ -34,7 +33,6 @@ def _write_or_fail(render) -> None:
 @click.group()
 def main():
     """Build the report."""
-    finish_publishing()
 
 
 @main.command()

@@ -15,7 +15,7 @@ else:
 
 from harmonics_lib.evaluation.grid import over_horizon
 from harmonics_lib.paths import checkout, results_dir
-from harmonics_lib.published.tables import load_grid, load_metrics, published_metrics
+from harmonics_lib.published.tables import load_metrics, load_table, published_metrics
 from harmonics_lib.report.findings import Claim
 from harmonics_lib.report.tables import grid_table
 
@@ -127,7 +127,7 @@ def render_prose() -> dict[Path, str]:
 
 def _render_readme(metrics: Mapping[str, dict]) -> dict[Path, str]:
     """README.md from README.in.md."""
-    grid = over_horizon(load_grid(), 10, periods="whole", components=(1, 10, 45))
+    grid = over_horizon(load_table("grid"), 10, periods="whole", components=(1, 10, 45))
     text = (checkout() / "README.in.md").read_text(encoding="utf-8")
     text = text.replace("{{grid}}", grid_table(grid)).replace("{{notebooks}}", notebooks_table())
     return {checkout() / "README.md": _MADE_FROM + fill_numbers(text, metrics)}

@@ -1,39 +1,28 @@
 """Tables and listings that more than one notebook shows."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from textwrap import dedent
 
 import pandas as pd
 from IPython.display import Markdown
 
-from harmonics_lib.evaluation.scores import Score
 from harmonics_lib.report.findings import ROUNDING
 
 ORACLE = "known periods"
 
 
-def listing(*lessons) -> Markdown:
+def listing(*objects) -> Markdown:
     """The source of functions, methods or classes as it stands in the library: the lesson itself, not a copy."""
-    source = "\n\n".join(dedent(inspect.getsource(lesson)).strip() for lesson in lessons)
+    source = "\n\n".join(dedent(inspect.getsource(each)).strip() for each in objects)
     return Markdown(f"```python\n{source}\n```")
-
-
-def step_table(scores: Mapping[str, Score]) -> pd.DataFrame:
-    """Mean squared errors by step ahead, a column a method, then their mean and its 95 % interval."""
-    columns = {}
-    for name, score in scores.items():
-        steps = {f"step {step}": f"{error:.5f}" for step, error in enumerate(score.by_step, 1)}
-        low, high = score.interval()
-        columns[name] = steps | {"mean": f"{score.mse:.5f}", "95 % interval": f"{low:.5f} – {high:.5f}"}
-    return pd.DataFrame(columns)
 
 
 def grid_table(grid: pd.DataFrame, noise_levels: Sequence[float] = (0.0, 0.1)) -> str:
     """Mean squared errors of every method as a Markdown table, the best of each column in bold.
 
     Args:
-        grid: rows of ``load_grid`` for one range of steps and one kind of periods.
+        grid: rows of ``load_table("grid")`` for one range of steps and one kind of periods.
     """
     wide = grid[grid.noise_std.isin(noise_levels)].pivot(
         index="method", columns=["noise_std", "components"], values="mse"

@@ -9,8 +9,7 @@ from harmonics_lib import (
     MEASURED,
     linear_prediction,
     load_measured,
-    load_measured_errors,
-    load_one_step_errors,
+    load_table,
     measured_windows,
     persistence,
     relative_errors,
@@ -85,11 +84,11 @@ def test_a_line_that_is_taken_out_is_put_back():
 
 
 def test_the_published_errors_are_those_of_every_method_on_every_series():
-    table = load_measured_errors()
+    table = load_table("measured")
     for (name, lookback), part in table.groupby(["series", "lookback"]):
         season = MEASURED[name].season if lookback == 100 else MEASURED[name].long_season
         windows = len(measured_windows(name)[0])
         assert set(part.method) == set(methods(season, lookback))
         assert (part.groupby(["method", "horizon"]).size() == windows).all()
     assert set(table.series) == set(MEASURED) and np.isfinite(table.error).all()
-    assert load_one_step_errors().columns.tolist() == list(MEASURED)
+    assert load_table("measured_one_step").columns.tolist() == list(MEASURED)

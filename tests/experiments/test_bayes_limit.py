@@ -11,7 +11,7 @@ import torch
 
 from experiments import limit
 from experiments.bayes_limit import bayes_limit, exact_one_component
-from harmonics_lib import HarmonicProcess, known_period_oracle, load_bayes_limit, random_stream, sparse_bayesian
+from harmonics_lib import HarmonicProcess, known_period_oracle, load_table, random_stream, sparse_bayesian
 from harmonics_lib.evaluation.testsets import Grid
 
 HORIZON = 10
@@ -132,7 +132,7 @@ def test_a_table_that_is_complete_stays_as_it_is_and_one_that_is_not_is_complete
 
 def test_the_published_table_is_whole_and_is_what_the_library_measures():
     """A window of the table, drawn again with fewer sweeps, and what the others make of it."""
-    table = load_bayes_limit()
+    table = load_table("bayes_limit")
     assert len(table) == len(limit.CELLS.cells()) * limit.WINDOWS
     batch = limit.CELLS.cells()[2, 0.3, "whole"].batch()[:5]
     rows = table.query("components == 2 and noise_std == 0.3 and window < 5")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harmonics_lib import MEASURED, check_forecaster, load_metrics, load_peers, load_peers_measured
+from harmonics_lib import MEASURED, check_forecaster, load_metrics, load_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {"darts", "lightgbm", "mlforecast", "neuralforecast", "pydmd", "statsforecast", "statsmodels"}
@@ -36,7 +36,7 @@ def test_nothing_else_needs_a_peer_package(folder):
 
 
 def test_every_method_has_every_cell_on_the_same_windows_and_says_what_it_is():
-    table, notes = load_peers(), load_metrics("peers")
+    table, notes = load_table("peers"), load_metrics("peers")
     assert set(notes) == set(table["method"]) >= LEAST
     for name, rows in table.groupby("method"):
         assert {"package", "version", "settings", "assumes", "seconds_per_thousand"} <= set(notes[name])
@@ -53,7 +53,7 @@ def test_every_method_has_every_cell_on_the_same_windows_and_says_what_it_is():
 
 
 def test_every_local_method_has_every_measured_series():
-    table = load_peers_measured()
+    table = load_table("peers_measured")
     assert set(table["series"]) == set(MEASURED) and set(table["horizon"]) == {10, 24}
     counts = table[table["lookback"] == 100].groupby(["method", "series", "horizon"])["origin"]
     for (name, series, _), origins in counts:

@@ -13,8 +13,6 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from harmonics_lib import load_metrics
-from harmonics_lib.published import store as publishing
 from harmonics_lib.report import runner
 from harmonics_lib.report.prose import ReportError, fill_numbers, notebook_paths
 from harmonics_lib.report.runner import run_notebook
@@ -116,74 +114,6 @@ def test_a_failure_says_where_and_leaves_the_last_good_results(published, good, 
     kept = nbformat.read(place / "build/failed/90_test.ipynb", as_version=4)
     if "died" not in said:
         assert any(output.output_type == "error" for c in kept.cells for output in c.get("outputs", []))
-
-
-PUBLISHED = ("notebooks/90_test.ipynb", "figures/90_test/line.svg", "metrics/90_test.json")
-
-
-def staged(place, text):
-    """A staging folder with one entry of each kind."""
-    for name in PUBLISHED:
-        path = place / "stage" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return place / "stage"
-
-
-@pytest.mark.parametrize("cut", range(1, 5))
-def test_a_publication_cut_short_loses_nothing(place, monkeypatch, cut):
-    """At whichever of its writes: each result is still the old one or the new one, and the next run ends it."""
-    publishing._publish(staged(place, "old"))
-    moves = []
-
-    def until_cut(move):
-        def moving(source, target):
-            moves.append(target)
-            if len(moves) == cut:
-                raise KeyboardInterrupt
-            return move(source, target)
-
-        return moving
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        for name in ("replace", "rename"):
-            patch.setattr(os, name, until_cut(getattr(os, name)))
-        publishing._publish(staged(place, "new"))
-    assert {(place / "results" / name).read_text() for name in PUBLISHED} <= {"old", "new"}
-    (place / "stage/figures/90_test/line.svg").rename(place / "stage/figures/90_test/other.svg")
-    publishing._publish(staged(place, "new"))
-    stands = contents(place / "results")
-    assert b"metrics/90_test.json" in stands.pop("SHA256SUMS")
-    assert stands == {name: b"new" for name in [*PUBLISHED, "figures/90_test/other.svg"]}
-
-
-def interrupted(paths):
-    """As by Ctrl-C, which a process that was started in the background may be deaf to."""
-    raise KeyboardInterrupt
-
-
-def test_what_a_killed_report_had_begun_to_publish_is_published_by_the_next_command(place, monkeypatch):
-    """Else a file and its checksum would disagree, and be taken for damaged."""
-    publishing.publish(staged(place, "old"))
-    waiting = place / "build" / "publishing" / "stage"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(publishing, "record_checksums", interrupted)
-        publishing.publish(staged(place, "new"))
-    assert waiting.exists()
-    with pytest.raises(ValueError, match="is damaged"):
-        load_metrics("90_test")
-    subprocess.run([sys.executable, "-m", "harmonics_lib.report", "run", "--notebooks", "98"], env=os.environ)
-    assert not waiting.exists()
-    with pytest.raises(ValueError, match="it is no JSON"):  # what is staged here is a word, but the one published
-        load_metrics("90_test")
-
-
-def test_what_a_killed_write_left_goes_with_the_next_command(place):
-    unfinished = place / "results" / "metrics" / "grid.csv.part"
-    unfinished.parent.mkdir(parents=True)
-    unfinished.write_text("half")
-    subprocess.run([sys.executable, "-m", "harmonics_lib.report", "run", "--notebooks", "98"], env=os.environ)
-    assert not unfinished.exists()
 
 
 @pytest.mark.parametrize(
