@@ -63,9 +63,7 @@ FORECASTERS = {
     "sparse_bayesian": lib.sparse_bayesian(PROCESS),
     "sparse_bayesian, line": lib.sparse_bayesian(ANY, trend="line"),
     "auto_forecaster": lib.auto_forecaster(PROCESS),
-    "window_forecaster": lib.window_forecaster(
-        lambda x, horizon, unit: x.mean(dim=1, keepdim=True).expand(-1, horizon)
-    ),
+    "window_forecaster": lib.window_forecaster(lambda x, horizon: x.mean(dim=1, keepdim=True).expand(-1, horizon)),
     **{f"network_forecaster, {name}": lib.network_forecaster(kind) for name, kind in NETWORKS.items()},
 }
 INTERVALS = lib.conformal(lib.persistence(), WINDOWS, LATER)
@@ -139,7 +137,7 @@ def prediction(**tensors):
 
 
 def estimating(estimate):
-    return lib.window_forecaster(lambda x, horizon, unit: estimate(x))(WINDOWS, 5)
+    return lib.window_forecaster(lambda x, horizon: estimate(x))(WINDOWS, 5)
 
 
 def trained(**arguments):
@@ -430,7 +428,7 @@ def by_network(estimate):
 
 
 def by_distribution(parts):
-    return lib.window_forecaster(len, distribution=lambda x, horizon, unit: parts(x)).distribution(WINDOWS, 5)
+    return lib.window_forecaster(len, distribution=lambda x, horizon: parts(x)).distribution(WINDOWS, 5)
 
 
 ANSWERED_BY = {  # somebody else's function, which answers with something odd

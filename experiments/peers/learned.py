@@ -47,7 +47,7 @@ def training_signals(count: int, stream: str, noisy: bool = False) -> Tensor:
 def in_blocks(block: Callable[[Tensor], Tensor]) -> Forecaster:
     """A forecaster of ``block``, (B, LOOKBACK) -> (B, HORIZON), which hears its own forecast for longer horizons."""
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+    def estimate(x: Tensor, horizon: int) -> Tensor:
         heard = x[:, -LOOKBACK:]
         while heard.shape[1] < LOOKBACK + horizon:
             heard = torch.cat([heard, block(heard[:, -LOOKBACK:])], dim=1)

@@ -7,6 +7,7 @@ random stream of their own ("peers tuning"), by the error over ten steps; ``meth
 import logging
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,38 +22,46 @@ from statsmodels.tsa.ar_model import ar_select_order
 from statsmodels.tsa.statespace.structural import UnobservedComponents
 from torch import Tensor
 
-from harmonics_lib import SignalBatch, window_forecaster
+from harmonics_lib import SignalBatch
 from harmonics_lib.forecasters.base import Forecaster
+from harmonics_lib.forecasters.window import Window
 
 logging.getLogger("darts").setLevel(logging.ERROR)
 
 Continued = Callable[[np.ndarray, int], np.ndarray]  # a window (N,) and a horizon -> (horizon,)
 
 
-def by_window(continued: Continued, minimum: int = 12) -> Forecaster:
+@dataclass(frozen=True)
+class by_window(Forecaster):
     """A forecaster that continues one window after the other.
 
     Where the library gives up, the last value stands in, as with statsforecast's ``fallback_model=Naive()``;
-    the forecaster's attribute ``failed`` counts these windows.
+    ``failed`` counts these windows.
     """
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+    continued: Continued
+    minimum: int = 12
+    _failures: list[Exception | None] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def failed(self) -> int:
+        return len(self._failures)
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            return torch.tensor(np.stack([continue_or_repeat(window, horizon) for window in x.numpy(force=True)]))
+            return torch.tensor(np.stack([self._continue(samples, horizon) for samples in window.x.numpy(force=True)]))
 
-    def continue_or_repeat(window: np.ndarray, horizon: int) -> np.ndarray:
+    def _continue(self, samples: np.ndarray, horizon: int) -> np.ndarray:
+        failure = None
         try:
-            ahead = np.asarray(continued(window, horizon), dtype=float)
-        except Exception:  # the libraries raise whatever their solvers do
-            ahead = np.full(horizon, np.nan)
-        good = ahead.shape == (horizon,) and np.isfinite(ahead).all()
-        forecaster.failed += not good
-        return ahead if good else np.full(horizon, window[-1])
-
-    forecaster = window_forecaster(estimate, minimum)
-    forecaster.failed = 0
-    return forecaster
+            ahead = np.asarray(self.continued(samples, horizon), dtype=float)
+        except Exception as error:  # the libraries raise whatever their solvers do
+            ahead, failure = np.full(horizon, np.nan), error
+        if ahead.shape == (horizon,) and np.isfinite(ahead).all():
+            return ahead
+        self._failures.append(failure)
+        return np.full(horizon, samples[-1])
 
 
 def peak_frequencies(window: np.ndarray) -> np.ndarray:

@@ -1,19 +1,22 @@
 """One forecaster for every window: what is clean or few is continued exactly, what is many by sparse Bayes."""
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from harmonics_lib.arguments import shown
-from harmonics_lib.forecasters.base import Forecaster, window_forecaster
-from harmonics_lib.forecasters.nonlinear import continue_sinusoids, fit_sinusoids
-from harmonics_lib.forecasters.sparse import infer
+from harmonics_lib.forecasters.base import DistributionForecaster
+from harmonics_lib.forecasters.nonlinear import SinusoidFit, continue_sinusoids
+from harmonics_lib.forecasters.recurrence import continue_clean
+from harmonics_lib.forecasters.sparse import CHUNK, LONGEST, infer
+from harmonics_lib.forecasters.window import Window
 from harmonics_lib.signals.process import HarmonicProcess
 
-_CHUNK = 64  # windows at once: 10 MB for the pairs of 98 periods
 _PAIRED = 200  # whole periods of which all pairs are tried; of more, single ones
+_TRIED = 1000  # whole periods that are tried one by one, whose inner products take 32 MB
 _MOST = 5  # sinusoids that nonlinear least squares may find
 # Of the log odds of few components, tuned:
 _MORE = 4.0  # the evidence of more whole periods than are tried, in units of that of one more
@@ -21,7 +24,8 @@ _BY_MISFIT = -15.0  # slope in log(noise variance that few leave / that sparse B
 _CONSTANT, _BY_COUNT = 5.0, -2.0  # of nonlinear least squares, and slope in the number of sinusoids
 
 
-def auto_forecaster(process: HarmonicProcess | None = None) -> Forecaster:
+@dataclass(frozen=True)
+class auto_forecaster(DistributionForecaster):
     """A forecaster without a choice to make: each window is continued in the way that suits it.
 
     A window without noise is continued by its recurrence, one of many components by sparse
@@ -31,65 +35,79 @@ def auto_forecaster(process: HarmonicProcess | None = None) -> Forecaster:
     odds were tuned, on windows of 1 to 20 components in noise of 0.01 to 0.3 from random streams of
     their own ("auto tuning"), that no published result rests on.
 
+    Of a window longer than 2,000 samples only the last 2,000 are used. If a process has more than 1,000 whole
+    periods, few components are found by nonlinear least squares, too.
+
     Args:
         process: distribution of the periods, and range of the number of components; its noise
             plays no role. None for 1 to 45 components whose frequencies lie anywhere from 1 / (10 N)
             for N samples, a period far longer than the window, to 1 / 2, beside a level and, where a window
             has one, a slope.
 
-    Returns:
-        A forecaster that has a ``distribution``.
-
     Raises:
-        ValueError: a process that is none, or a lookback shorter than 12 samples (14 where none is given).
+        ValueError: what is not a process, or a lookback shorter than 12 samples (14 without a process).
 
     Source: Hoeting et al. (1999) for averages over models.
     """
-    if not (process is None or isinstance(process, HarmonicProcess)):
-        raise ValueError(f"process must be a HarmonicProcess or None, got {shown(process)}")
 
-    def distribution(x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        prior = process or HarmonicProcess((1, 45), (2, 10 * x.shape[1]), False, uniform="frequency")
-        unknown = torch.full_like(unit, math.nan)
-        ahead, std, level, trend = infer(x, horizon, prior, unknown, trend=None if process else "line")
-        noisy = level[:, 0] > 0
-        if noisy.any():
-            before, after = trend[noisy].split([x.shape[1], horizon], dim=1)
-            few, odds = _few(x[noisy] - before, horizon, prior, level[noisy, 0].square())
-            probability, apart = torch.sigmoid(odds)[:, None], few + after - ahead[noisy]
-            ahead[noisy] += probability * apart
-            std[noisy] = (std[noisy].square() + probability * (1 - probability) * apart.square()).sqrt()
-        return ahead, std, level
+    process: HarmonicProcess | None = None
 
-    minimum = 12 if process else 14
-    return window_forecaster(lambda *window: distribution(*window)[0], minimum=minimum, distribution=distribution)
+    def __post_init__(self):
+        if not (self.process is None or isinstance(self.process, HarmonicProcess)):
+            raise ValueError(f"process must be a HarmonicProcess or None, got {shown(self.process)}")
+
+    @property
+    def minimum(self) -> int:
+        return 12 if self.process else 14
+
+    def _distribution(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+        window = window.recent(LONGEST)
+        window = window if self.process else window.centred()
+        mean, clean = continue_clean(window, horizon, order=0 if self.process else 2)
+        std, noise = torch.zeros_like(mean), torch.zeros_like(window.unit)
+        for rows in (~clean).nonzero()[:, 0].split(CHUNK):
+            if len(rows):
+                mean[rows], std[rows], noise[rows] = self._average(window[rows], horizon)
+        return mean + window.level, std, noise
+
+    def _average(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean and deviation of the average over few and many components, and of the noise, for noisy windows."""
+        length = window.x.shape[1]
+        prior = self.process or HarmonicProcess((1, 45), (2, 10 * length), False, uniform="frequency")
+        many = infer(window, horizon, prior, trend=None if self.process else "line")
+        before, after = many.trend.split([length, horizon], dim=1)
+        few, odds = _few(window if self.process else window.minus(before), horizon, prior, many.noise[:, 0].square())
+        probability, apart = torch.sigmoid(odds)[:, None], few + after - many.mean
+        std = (many.std.square() + probability * (1 - probability) * apart.square()).sqrt()
+        return many.mean + probability * apart, std, many.noise
 
 
-def _few(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor) -> tuple[Tensor, Tensor]:
+def _few(window: Window, horizon: int, process: HarmonicProcess, noise: Tensor) -> tuple[Tensor, Tensor]:
     """(B, horizon) forecasts with few components, and the (B,) log odds that there are no more.
 
-    x: (B, N) windows; noise: (B,) the variance that sparse Bayesian inference has found.
+    noise: (B,) the variance that sparse Bayesian inference estimates.
     """
-    if not process.integer_periods:
-        return _found(x, horizon, process.periods, noise)
-    parts = zip(x.split(_CHUNK), noise.split(_CHUNK), strict=True)
-    results = [_enumerated(part, horizon, process, variance) for part, variance in parts]
-    return tuple(torch.cat(tensors) for tensors in zip(*results, strict=True))
+    low, high = process.periods
+    if process.integer_periods and high - low < _TRIED:
+        return _enumerate(window.x, horizon, process, noise)
+    return _few_of_any_period(window, horizon, process.periods, noise)
 
 
-def _found(x: Tensor, horizon: int, periods: tuple[float, float], noise: Tensor) -> tuple[Tensor, Tensor]:
+def _few_of_any_period(
+    window: Window, horizon: int, periods: tuple[float, float], noise: Tensor
+) -> tuple[Tensor, Tensor]:
     """``_few`` by nonlinear least squares, for periods of any length."""
-    length = x.shape[1]
+    length = window.x.shape[1]
     most = min(_MOST, length // 4)
-    found, counts = fit_sinusoids(x, most + 1, (1 / periods[1], 1 / periods[0]))
+    found, counts = window.once(SinusoidFit, (1 / periods[1], 1 / periods[0])).best(most + 1)
     few = (counts > 0) & (counts <= most)
-    ahead, residual = continue_sinusoids(x, found, torch.where(few, counts, 0), horizon)
+    ahead, residual = continue_sinusoids(window.x, found, torch.where(few, counts, 0), horizon)
     left = residual.square().sum(dim=1) / (length - 3 * counts)
     odds = _CONSTANT + _BY_MISFIT * (left / noise).clamp_min(1e-6).log() + _BY_COUNT * counts
     return ahead, torch.where(few, odds, -math.inf)
 
 
-def _enumerated(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor) -> tuple[Tensor, Tensor]:
+def _enumerate(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor) -> tuple[Tensor, Tensor]:
     """``_few`` by the exact posterior over all choices of one or two whole periods.
 
     All numbers of components are as probable beforehand. More than are tried are judged by the

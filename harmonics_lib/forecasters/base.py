@@ -1,24 +1,25 @@
-"""What every forecaster is and keeps, classical or neural: one boundary around all of them.
+"""The base of all forecasters, classical and neural: settings, checks, scaling, and the limit of a forecast.
 
-A forecaster is ``forecaster(lookback (B, N), horizon) -> (B, horizon)``. ``window_forecaster`` and
-``network_forecaster`` make one from what is particular to it, a map from windows of peak 1 to
-their continuations. Around that both do the same: check the input, divide each window by its
-peak, hold the forecast within ``LIMIT`` peaks, warn and count, restore unit and dtype, and refuse to
-answer with what is not finite; and both compute each window in one thread, so that results do not depend on
-their number.
+A forecaster is called as ``forecaster(lookback (B, N), horizon)`` and returns (B, horizon). What is
+particular to a method is a map from windows of peak 1 to their continuations. The base class does the rest:
+it checks the input, divides each window by its peak, clips the forecast to ``LIMIT`` peaks with a
+warning, restores unit and dtype, and refuses a forecast that is not finite. Each window is computed
+in one thread, so that results do not depend on the number of threads.
 
-A forecaster that knows its own error has ``forecaster.distribution(lookback, horizon)``, too: a
-``Prediction``, whose mean is its forecast.
+A forecaster that estimates its own error also has ``distribution(lookback, horizon)``, which returns a
+``Prediction``. Its mean is the forecast.
 """
 
 import copy
 import os
+import sys
+import threading
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -26,26 +27,32 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from harmonics_lib.arguments import check_coverage, check_function, check_kind, check_whole, is_number, shown
+from harmonics_lib.forecasters.window import Window
 
-Forecaster = Callable[[Tensor, int], Tensor]
+#: What the library accepts as a forecaster: any function of lookback (B, N) and horizon that returns (B, horizon).
+ForecastFunction = Callable[[Tensor, int], Tensor]
 
-#: Signals go on within the range of their window, more or less: a forecast is held at so many lookback peaks.
+#: A signal stays within about the range of its window, so a forecast is clipped to so many lookback peaks.
 LIMIT = 3.0
-#: Samples ahead at most: a hundred windows of this report.
+#: The longest horizon: a hundred windows of this report.
 FARTHEST = 10_000
-#: Samples of a window at most, where the cost grows with the cube: a minute.
+#: Samples of a window at most, where the cost grows with the cube: one window then takes a minute.
 LONGEST = 5000
-_LONGEST = 1_000_000  # samples that a method may ask a window to have
+#: Samples that a method may ask a window to have, at most.
+LONGEST_WINDOW = 1_000_000
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _PART = 500  # windows that a network forecasts at a time
 
 
 class UnstableForecast(UserWarning):
-    """Forecasts left the range of their windows and were held at its limit; ``count`` of them."""
+    """``count`` of ``total`` forecasts left the range of their windows and were clipped."""
 
     def __init__(self, count: int, total: int):
         super().__init__(f"{count} of {total} forecasts went beyond {LIMIT:g} lookback peaks and are held there")
-        self.count = count
+        self.count, self.total = count, total
+
+    def __reduce__(self):
+        return type(self), (self.count, self.total)
 
 
 @dataclass(frozen=True)
@@ -114,172 +121,322 @@ def central_interval(distribution: Normal, coverage: float) -> tuple[Tensor, Ten
     return low, high
 
 
+class Forecaster(ABC):
+    """A method with its settings, called as ``forecaster(lookback (B, N), horizon)``, which returns (B, horizon).
+
+    A subclass is a frozen dataclass whose fields are its settings, so that it can be printed, compared,
+    copied and pickled. It defines ``_estimate``, a map from windows of peak 1 to their continuations.
+
+    Attributes:
+        minimum: samples that a window must have.
+        maximum: samples that a window may have; None for any number.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class drift(Forecaster):
+        ...     def _estimate(self, window, horizon):
+        ...         slope = (window.x[:, -1:] - window.x[:, :1]) / (window.x.shape[1] - 1)
+        ...         return window.x[:, -1:] + slope * torch.arange(1, horizon + 1)
+        >>> drift()(torch.tensor([[0.0, 1.0, 2.0]]), 2)
+        tensor([[3., 4.]])
+    """
+
+    minimum = 1
+    maximum = None
+
+    def __call__(self, lookback: Tensor, horizon: int) -> Tensor:
+        """(B, horizon) forecasts of windows (B, N), in their unit, dtype and device.
+
+        Raises:
+            ValueError: a lookback that is not (B, N), not finite, too short or too long; a horizon that is not a whole
+                number from 1 to 10,000; a forecast that is not finite.
+        """
+        horizon = check_lookback(lookback, horizon, self.minimum, self.maximum)
+        with _default_settings(lookback.device):
+            window = Window.of(lookback, self._dtype(lookback))
+            ahead = check_forecast(self._estimate(window, horizon), (len(window), horizon))
+            return _in_unit(_clip(ahead), window, lookback)
+
+    @abstractmethod
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        """(B, horizon) continuations of ``window.x`` (B, N), whose peaks are 1."""
+
+    def _dtype(self, lookback: Tensor) -> torch.dtype:
+        """The dtype of ``window.x``."""
+        return torch.float64
+
+    def _set(self, **attributes) -> None:
+        """Give a frozen forecaster an attribute, such as a setting converted to its usual type."""
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
+
+    def __reduce__(self):
+        """A copy is built from the settings."""
+        return type(self), tuple(getattr(self, setting.name) for setting in fields(self) if setting.init)
+
+
+class DistributionForecaster(Forecaster):
+    """A forecaster that estimates its own error: a subclass defines ``_distribution``."""
+
+    def distribution(self, lookback: Tensor, horizon: int) -> Prediction:
+        """The distribution of the samples to come, whose mean is the forecast.
+
+        A distribution without any error keeps that of rounding. Arguments and errors are those of a forecast.
+        """
+        return predict(self, lookback, horizon)
+
+    @abstractmethod
+    def _distribution(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean and standard deviation of the clean continuation, (B, horizon) each, and the noise's, (B, 1)."""
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        return self._distribution(window, horizon)[0]
+
+
+def predict(forecaster: Forecaster, lookback: Tensor, horizon: int) -> Prediction:
+    """What ``forecaster._distribution`` makes of windows (B, N), checked and in their unit."""
+    horizon = check_lookback(lookback, horizon, forecaster.minimum, forecaster.maximum)
+    dtype = forecaster._dtype(lookback)
+    with _default_settings(lookback.device):
+        window = Window.of(lookback, dtype)
+        mean, std, noise_std = _check_parts(forecaster._distribution(window, horizon), len(window), horizon)
+        parts = (_clip(mean), std.clamp_min(torch.finfo(dtype).eps), noise_std)
+        mean, std, noise_std = (_in_unit(part, window, lookback) for part in parts)
+        return Prediction(mean, std.clamp_min(torch.finfo(lookback.dtype).tiny), noise_std)
+
+
 def window_forecaster(
-    estimate: Callable[[Tensor, int, Tensor], Tensor],
+    estimate: Callable[[Tensor, int], Tensor],
     minimum: int = 1,
-    distribution: Callable[[Tensor, int, Tensor], tuple[Tensor, Tensor, Tensor]] | None = None,
+    distribution: Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor]] | None = None,
     maximum: int | None = None,
 ) -> Forecaster:
-    """A forecaster that fits a model to each window, computed in double precision.
+    """A forecaster from a function that continues windows, with the checks that the library's own make.
 
     Args:
-        estimate: maps x (B, N), windows of peak 1, to (B, horizon); called with x, the horizon and
-            ``unit`` (B, 1), which is what 1 stands for.
-        minimum: samples that a window has to have.
-        distribution: called in the same way, gives that mean with the standard deviation of the clean
-            continuation, (B, horizon) each, and that of the noise, (B, 1); makes a
+        estimate: ``estimate(x, horizon)`` maps windows x (B, N) of peak 1, in double precision, to (B, horizon).
+        minimum: samples that a window must have.
+        distribution: ``distribution(x, horizon)`` returns that mean with the standard deviation of the clean
+            continuation, (B, horizon) each, and that of the noise, (B, 1). With it the forecaster is a
             ``ProbabilisticForecaster``.
         maximum: samples that a window may have; None for any number.
 
     Raises:
-        ValueError: what is no function, or a minimum or maximum that is no whole number.
+        ValueError: what is not a function, or a minimum or maximum that is not a whole number.
+
+    Example:
+        >>> last = window_forecaster(lambda x, horizon: x[:, -1:].expand(-1, horizon))
+        >>> last(torch.tensor([[1.0, 2.0]]), 3)
+        tensor([[2., 2., 2.]])
     """
-    check_function("estimate", estimate)
-    minimum = check_whole("minimum", minimum, maximum=_LONGEST)
-    maximum = None if maximum is None else check_whole("maximum", maximum, minimum)
+    if distribution is None:
+        return FunctionForecaster(estimate, minimum, maximum)
+    return DistributionFunctionForecaster(estimate, minimum, maximum, distribution)
 
-    def forecast(lookback: Tensor, horizon: int) -> Tensor:
-        horizon = check_lookback(lookback, horizon, minimum, maximum)
-        return _forecast(estimate, lookback, horizon, torch.float64)
 
-    def predict(lookback: Tensor, horizon: int) -> Prediction:
-        horizon = check_lookback(lookback, horizon, minimum, maximum)
-        return _predict(distribution, lookback, horizon, torch.float64)
+@dataclass(frozen=True)
+class FunctionForecaster(Forecaster):
+    """See ``window_forecaster``."""
 
-    if distribution is not None:
-        check_function("distribution", distribution)
-        forecast.distribution = predict
-    return forecast
+    estimate: Callable[[Tensor, int], Tensor]
+    minimum: int = 1
+    maximum: int | None = None
+
+    def __post_init__(self):
+        check_function("estimate", self.estimate)
+        minimum = check_whole("minimum", self.minimum, maximum=LONGEST_WINDOW)
+        maximum = None if self.maximum is None else check_whole("maximum", self.maximum, minimum)
+        self._set(minimum=minimum, maximum=maximum)
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        return self.estimate(window.x, horizon)
+
+
+@dataclass(frozen=True)
+class DistributionFunctionForecaster(FunctionForecaster, DistributionForecaster):
+    """See ``window_forecaster``."""
+
+    parts: Callable | None = None
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_function("distribution", self.parts)
+
+    def _distribution(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+        return self.parts(window.x, horizon)
 
 
 def network_forecaster(network: nn.Module) -> Forecaster:
     """A trained network as a forecaster.
 
-    It is computed in double precision for a lookback that is, else in single precision, with the
-    weights that it has at the time. The network itself is left as it is: each dtype and device has a copy.
+    It computes in double precision for a lookback in double precision, else in single precision. It uses
+    the weights that the network has at the time (a change through ``.data``, which PyTorch does not count,
+    goes unnoticed). The network itself stays as it is: each dtype and device has a copy.
 
     Args:
         network: has ``forecast(lookback (B, N), horizon) -> (B, horizon)``. If it also has
-            ``distribution(lookback, horizon)``, which gives that mean with the standard deviation of
+            ``distribution(lookback, horizon)``, which returns that mean with the standard deviation of
             the clean continuation, (B, horizon) each, and that of the noise, (B, 1), the
             forecaster is a ``ProbabilisticForecaster``.
 
     Raises:
         ValueError: what is not such a network.
     """
-    if not isinstance(network, nn.Module) or not callable(getattr(network, "forecast", None)):
-        raise ValueError(f"network must be a torch module with a method forecast, got {type(network).__name__}")
-    if any(weights.is_meta or weights.is_complex() for weights in network.parameters()):
-        raise ValueError("network must have weights that are real numbers, got complex ones, or none (meta device)")
-    copies: dict[tuple, nn.Module] = {}
-
-    def copy_for(lookback: Tensor) -> tuple[nn.Module, torch.dtype]:
-        dtype = torch.float64 if lookback.dtype == torch.float64 else torch.float32
-        kind = (lookback.device, dtype)
-        if kind not in copies:
-            copies[kind] = copy.deepcopy(network).to(*kind).eval()
-        copies[kind].load_state_dict(network.state_dict())  # it may have been trained since
-        return copies[kind], dtype
-
-    def forecast(lookback: Tensor, horizon: int) -> Tensor:
-        horizon = check_lookback(lookback, horizon)
-        served, dtype = copy_for(lookback)
-        with torch.no_grad():
-            return _forecast(partial(_in_parts, served.forecast), lookback, horizon, dtype)
-
-    def predict(lookback: Tensor, horizon: int) -> Prediction:
-        horizon = check_lookback(lookback, horizon)
-        served, dtype = copy_for(lookback)
-        with torch.no_grad():
-            return _predict(partial(_distribution_in_parts, served.distribution), lookback, horizon, dtype)
-
-    if hasattr(network, "distribution"):
-        forecast.distribution = predict
-    return forecast
+    return (DistributionNetworkForecaster if hasattr(network, "distribution") else NetworkForecaster)(network)
 
 
-def _in_parts(forecast: Forecaster, x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-    """(B, horizon): a network's forecasts of x (B, N), a few windows at a time, whose states stay in the cache."""
-    return torch.cat(_of_parts(lambda part, steps: _shaped(forecast(part, steps), (len(part), steps)), x, horizon))
+@dataclass(frozen=True)
+class NetworkForecaster(Forecaster):
+    """See ``network_forecaster``."""
+
+    network: nn.Module
+    _copies: dict = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self):
+        network = self.network
+        if not isinstance(network, nn.Module) or not callable(getattr(network, "forecast", None)):
+            raise ValueError(f"network must be a torch module with a method forecast, got {type(network).__name__}")
+        if any(weights.is_meta or weights.is_complex() for weights in network.parameters()):
+            raise ValueError("network must have weights that are real numbers, got complex ones, or none (meta device)")
+
+    def _dtype(self, lookback: Tensor) -> torch.dtype:
+        return torch.float64 if lookback.dtype == torch.float64 else torch.float32
+
+    def _copy(self, x: Tensor) -> nn.Module:
+        """The network in the dtype and on the device of x, copied anew only where its weights have changed."""
+        state = [*self.network.parameters(), *self.network.buffers()]
+        counted = not any(tensor.is_inference() for tensor in state)
+        version = [(tensor.data_ptr(), tensor._version) for tensor in state] if counted else None
+        known, copied = self._copies.get((x.device, x.dtype), (None, None))
+        if copied is None or version is None or known != version:
+            copied = copy.deepcopy(self.network).to(x.device, x.dtype).eval()
+            self._copies[x.device, x.dtype] = version, copied
+        return copied
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        forecast = self._copy(window.x).forecast
+        parts = _map_parts(lambda x: check_forecast(forecast(x, horizon), (len(x), horizon)), window.x)
+        return torch.cat(parts)
 
 
-def _distribution_in_parts(distribution: Callable, x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, ...]:
-    """The same of mean and standard deviation, (B, horizon) each, and of the noise's, (B, 1)."""
-    parts = _of_parts(lambda part, steps: _three(distribution(part, steps), len(part), steps), x, horizon)
-    return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
+@dataclass(frozen=True)
+class DistributionNetworkForecaster(NetworkForecaster, DistributionForecaster):
+    """See ``network_forecaster``."""
+
+    def _distribution(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+        distribution = self._copy(window.x).distribution
+        parts = _map_parts(lambda x: _check_parts(distribution(x, horizon), len(x), horizon), window.x)
+        return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
 
 
-def _of_parts(function: Callable, x: Tensor, horizon: int) -> list:
-    """What a network's function makes of each part of x (B, N): as many parts at a time as there are processors.
-
-    Each part is computed in one thread, so that results do not depend on how many there are.
-    """
-    parts = x.split(_PART)
-    if len(parts) == 1 or x.device.type != "cpu":
-        return [function(part, horizon) for part in parts]
+def _map_parts(function: Callable[[Tensor], object], x: Tensor) -> list:
+    """A network's function of each part of x (B, N), whose states stay in the cache: one part for each processor."""
 
     def work(part: Tensor):
-        with torch.no_grad():  # which holds for its own thread only
-            return function(part, horizon)
+        with torch.no_grad(), cpu_threads(1):  # each holds for its own thread only
+            return function(part)
 
-    with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    parts = x.split(_PART)
+    if len(parts) == 1 or x.device.type != "cpu":
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(work, parts))
 
 
-def _forecast(estimate: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Tensor:
-    """(B, horizon): what ``estimate`` makes of windows of peak 1 in ``dtype``, held, in the unit of the lookback."""
-    ahead, peak = _at_peak_one(estimate, lookback, horizon, dtype)
-    return _in_unit(_held(_finite(_shaped(ahead, (len(lookback), horizon)))), peak, lookback)
+@contextmanager
+def _default_settings(device: torch.device):
+    """One thread, and PyTorch as it starts: no inference mode, no autocast, and the CPU as the default device.
+
+    Small matrices are faster in one thread, and tables that are kept must not belong to one mode.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(cpu_threads(1))
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if torch.is_autocast_enabled(device.type):
+            stack.enter_context(torch.autocast(device.type, enabled=False))
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        yield
 
 
-def _predict(distribution: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> Prediction:
-    """The same of a distribution; one that is certain of the continuation keeps what rounding leaves of a peak."""
-    parts, peak = _at_peak_one(distribution, lookback, horizon, dtype)
-    mean, std, noise_std = map(_finite, _three(parts, len(lookback), horizon))
-    parts = (_held(mean), std.clamp_min(torch.finfo(dtype).eps), noise_std)
-    mean, std, noise_std = (_in_unit(part, peak, lookback) for part in parts)
-    return Prediction(mean, std.clamp_min(torch.finfo(lookback.dtype).tiny), noise_std)
+def ask(forecaster: ForecastFunction, lookback: Tensor, horizon: int) -> tuple[Tensor, Prediction | None]:
+    """The (B, horizon) forecast of any forecaster, and its distribution if it has one, both checked.
+
+    Raises:
+        ValueError: what a forecaster must not return (see ``check_forecast``).
+    """
+    shape = (len(lookback), horizon)
+    if not isinstance(forecaster, ProbabilisticForecaster):
+        return check_forecast(forecaster(lookback, horizon), shape), None
+    prediction = forecaster.distribution(lookback, horizon)
+    if not isinstance(prediction, Prediction):
+        raise ValueError(f"expected a forecaster's distribution to be a Prediction, got {shown(prediction)}")
+    return check_forecast(prediction.mean, shape), prediction
 
 
-def _at_peak_one(estimate: Callable, lookback: Tensor, horizon: int, dtype: torch.dtype) -> tuple:
-    """What ``estimate`` makes of windows of peak 1 in ``dtype``, and (B, 1) their peaks, 0 where there is nothing."""
-    windows = lookback.detach().double()
-    peak = windows.abs().amax(dim=1, keepdim=True)
-    unit = torch.where(peak > 0, peak, 1.0)
-    with cpu_threads(1):  # small matrices, for which waking another thread costs more than it gains
-        return estimate((windows / unit).to(dtype), horizon, unit), peak
+def check_forecaster_function(name: str, value):
+    """``value``, if it is a forecaster.
+
+    Raises:
+        ValueError: what cannot be called; a class of forecasters, which has to be called for one; a network.
+    """
+    if isinstance(value, nn.Module) and hasattr(value, "forecast"):
+        raise ValueError(f"{name} must be a forecaster, such as network_forecaster(network), got the network itself")
+    if isinstance(value, type):
+        raise ValueError(f"{name} must be a forecaster, such as {value.__name__}(), got the class {value.__name__}")
+    return check_function(name, value)
 
 
-def _three(parts: tuple, count: int, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+def check_forecast(forecast: Tensor, shape: tuple[int, int], name: str = "forecast") -> Tensor:
+    """What a forecaster returned, without a gradient.
+
+    Raises:
+        ValueError: anything but a dense, finite floating-point tensor of this shape.
+    """
+    if not _is_dense(forecast) or forecast.shape != shape:
+        raise ValueError(f"expected a {name} that is a dense tensor of floats of shape {shape}, got {_kind(forecast)}")
+    finite = torch.isfinite(forecast)
+    if not finite.all():
+        rows = int((~finite).any(dim=1).sum())
+        raise ValueError(
+            f"expected a finite {name}, got NaN or infinity for {rows} of {len(forecast)} windows of finite samples; "
+            "are the weights of the network finite?"
+        )
+    return forecast.detach()
+
+
+def _check_parts(parts: tuple, count: int, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, standard deviation, (count, horizon) each, and the noise's, (count, 1), if that is what ``parts`` are."""
     if not isinstance(parts, tuple) or len(parts) != 3:
         raise ValueError(f"expected a distribution's mean, std and noise_std as a tuple, got {shown(parts)}")
-    shapes = ((count, horizon), (count, horizon), (count, 1))
-    return tuple(_shaped(part, shape) for part, shape in zip(parts, shapes, strict=True))
+    names = {"mean": horizon, "std": horizon, "noise_std": 1}
+    return tuple(
+        check_forecast(part, (count, steps), f"distribution's {name}")
+        for part, (name, steps) in zip(parts, names.items(), strict=True)
+    )
 
 
-def _shaped(estimate: Tensor, shape: tuple[int, int]) -> Tensor:
-    """What a method estimates, if it is a tensor of that shape."""
-    if not isinstance(estimate, Tensor) or estimate.shape != shape or estimate.is_complex():
-        kind = f"{estimate.dtype} of shape {tuple(estimate.shape)}" if isinstance(estimate, Tensor) else shown(estimate)
-        raise ValueError(f"expected an estimate that is a real tensor of shape {shape}, got {kind}")
-    return estimate
+def _is_dense(value) -> bool:
+    """Whether ``value`` is a tensor of floating-point numbers that are there, each in its place."""
+    dense = isinstance(value, Tensor) and not value.is_nested and value.layout == torch.strided
+    return dense and not value.is_meta and value.dtype in _DTYPES
 
 
-def _finite(estimate: Tensor) -> Tensor:
-    """What a method estimates, (B, …), if all of it is finite."""
-    if not torch.isfinite(estimate).all():
-        rows = (~torch.isfinite(estimate)).any(dim=1).sum()
-        raise ValueError(
-            f"expected a finite estimate, got NaN or infinity for {rows} of {len(estimate)} windows of finite samples; "
-            "are the weights of the network finite?"
-        )
-    return estimate
+def _kind(value) -> str:
+    """A value within a sentence; a tensor by its dtype, shape, and what else it is."""
+    if not isinstance(value, Tensor):
+        return shown(value)
+    if value.is_nested:
+        return "a nested tensor"
+    odd = "on the meta device " if value.is_meta else "" if value.layout == torch.strided else f"in {value.layout} "
+    return f"{value.dtype} {odd}of shape {tuple(value.shape)}"
 
 
-def _in_unit(estimate: Tensor, unit: Tensor, lookback: Tensor) -> Tensor:
-    """An estimate (B, …) at peak 1 in the unit (B, 1), dtype and device of the lookback, without gradient."""
-    scaled = (estimate.detach() * unit).to(lookback)
+def _in_unit(estimate: Tensor, window: Window, lookback: Tensor) -> Tensor:
+    """An estimate (B, …) at peak 1 in the unit, dtype and device of the lookback; 0 after nothing but zeros."""
+    peak = torch.where((lookback == 0).all(dim=1, keepdim=True), 0.0, window.unit)
+    scaled = (estimate * peak).to(lookback)
     if not torch.isfinite(scaled).all():
         raise ValueError(
             f"the forecast goes beyond the range of {lookback.dtype}; give the lookback in a smaller unit or "
@@ -288,23 +445,46 @@ def _in_unit(estimate: Tensor, unit: Tensor, lookback: Tensor) -> Tensor:
     return scaled
 
 
-def _held(ahead: Tensor) -> Tensor:
-    """(B, horizon) forecasts of windows of peak 1 within the limit, with a warning for the caller's caller's caller."""
+def _clip(ahead: Tensor) -> Tensor:
+    """(B, horizon) forecasts of windows of peak 1 within the limit, with a warning where one was beyond it."""
     unstable = (ahead.abs() >= LIMIT).any(dim=1)
     if unstable.any():
-        warnings.warn(UnstableForecast(int(unstable.sum()), len(unstable)), stacklevel=4)
+        warnings.warn(UnstableForecast(int(unstable.sum()), len(unstable)), stacklevel=_frames_to_caller())
     return ahead.clamp(-LIMIT, LIMIT)
+
+
+def _frames_to_caller() -> int:
+    """The ``stacklevel`` at which a warning of the calling function points to the line that asked for a forecast."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("harmonics_lib.forecasters"):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+_SETTING_THREADS = threading.Lock()
 
 
 @contextmanager
 def cpu_threads(count: int):
-    """Give PyTorch ``count`` threads inside a ``with`` block, and what it had before after it."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    """Give PyTorch ``count`` threads inside a ``with`` block, in this Python thread only.
+
+    PyTorch keeps the number twice: for the Python thread that set it, and for threads that are yet to
+    start, which begin with what was set last anywhere. The second has to stay as it was. So a thread that
+    ends at once sets it back.
+    """
+    with _SETTING_THREADS:
+        before = torch.get_num_threads()
+        if before != count:
+            torch.set_num_threads(count)
+            other = threading.Thread(target=torch.set_num_threads, args=(before,))
+            other.start()
+            other.join()
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        if before != count:
+            with _SETTING_THREADS:
+                torch.set_num_threads(before)
 
 
 def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1, maximum: int | None = None) -> int:

@@ -1,21 +1,62 @@
 """The simplest rivals: the last sample, the last season, the mean, and the DFT, which repeats the window."""
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
-from harmonics_lib.forecasters.base import (
-    Forecaster,
-    window_forecaster,
-)
+from harmonics_lib.arguments import check_whole
+from harmonics_lib.forecasters.base import LONGEST_WINDOW, Forecaster
+from harmonics_lib.forecasters.window import Window
 from harmonics_lib.signals.spectrum import harmonics, taper
 
 
-def persistence() -> Forecaster:
+@dataclass(frozen=True)
+class persistence(Forecaster):
     """The last sample, repeated: the forecast that every other has to beat."""
-    return window_forecaster(lambda x, horizon, unit: x[:, -1:].expand(-1, horizon))
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        return window.x[:, -1:].expand(-1, horizon)
 
 
-def dft_extrapolation(taper_name: str | None = None) -> Forecaster:
-    """The cosines of the lookback's DFT, run on beyond it.
+@dataclass(frozen=True)
+class window_mean(Forecaster):
+    """The mean of the window, repeated."""
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        return window.x.mean(dim=1, keepdim=True).expand(-1, horizon)
+
+
+@dataclass(frozen=True)
+class seasonal_naive(Forecaster):
+    """The last season, repeated.
+
+    Args:
+        season: its length in samples.
+
+    Raises:
+        ValueError: a season that is not a whole number, or a lookback that is shorter.
+
+    Example:
+        >>> seasonal_naive(2)(torch.tensor([[0.0, 1.0, 2.0]]), 3)
+        tensor([[1., 2., 1.]])
+    """
+
+    season: int
+
+    def __post_init__(self):
+        self._set(season=check_whole("season", self.season, maximum=LONGEST_WINDOW))
+
+    @property
+    def minimum(self) -> int:
+        return self.season
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        return window.x[:, -self.season :].repeat(1, -(-horizon // self.season))[:, :horizon]
+
+
+@dataclass(frozen=True)
+class dft_extrapolation(Forecaster):
+    """The cosines of the lookback's DFT, continued beyond it.
 
     Without a taper this repeats the lookback, for every bin completes whole cycles in N samples.
 
@@ -25,22 +66,15 @@ def dft_extrapolation(taper_name: str | None = None) -> Forecaster:
     Raises:
         ValueError: a taper of another name.
     """
-    if taper_name is not None:
-        taper(taper_name, 2)  # an unknown name fails here, not at the first forecast
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        length = x.shape[1]
-        window = x if taper_name is None else x * taper(taper_name, length).to(x)
-        return harmonics(window).synthesise(horizon, start=length)
+    taper_name: str | None = None
 
-    return window_forecaster(estimate)
+    def __post_init__(self):
+        if self.taper_name is not None:
+            taper(self.taper_name, 2)  # an unknown name fails here, not at the first forecast
 
-
-def seasonal_naive(season: int) -> Forecaster:
-    """The last ``season`` samples, repeated."""
-    return lambda lookback, horizon: lookback[:, -season:].repeat(1, -(-horizon // season))[:, :horizon]
-
-
-def window_mean() -> Forecaster:
-    """The mean of the window: nothing of what varies is forecast."""
-    return lambda lookback, horizon: lookback.mean(dim=1, keepdim=True).expand(-1, horizon)
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        x, length = window.x, window.x.shape[1]
+        if self.taper_name is not None:
+            x = x * taper(self.taper_name, length).to(x)
+        return harmonics(x).synthesise(horizon, start=length)

@@ -1,24 +1,19 @@
 """The best linear forecaster under the covariance of a process, and the oracle that is given the periods."""
 
 import math
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from harmonics_lib.forecasters.base import (
-    LONGEST,
-    Forecaster,
-    check_noise_std,
-    window_forecaster,
-)
-from harmonics_lib.forecasters.estimates import (
-    least_squares,
-    noise_level,
-)
+from harmonics_lib.forecasters.base import LONGEST, Forecaster, check_noise_std
+from harmonics_lib.forecasters.estimates import least_squares, noise_level
+from harmonics_lib.forecasters.window import Window
 from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, check_process
 
 
-def linear_mmse(process: HarmonicProcess, noise_std: float | None = None) -> Forecaster:
+@dataclass(frozen=True)
+class linear_mmse(Forecaster):
     """The linear predictor of least mean squared error under the covariance of the process, in closed form.
 
     A process of random phases is stationary; its autocovariance is the mean of cos(2 pi d / period)
@@ -36,28 +31,39 @@ def linear_mmse(process: HarmonicProcess, noise_std: float | None = None) -> For
 
     Source: Wiener (1949); Kay (1993), Fundamentals of Statistical Signal Processing I, eq. 12.20.
     """
-    check_process(process)
-    check_noise_std(noise_std)
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        length = x.shape[1]
+    process: HarmonicProcess
+    noise_std: float | None = None
+
+    maximum = LONGEST
+
+    def __post_init__(self):
+        check_process(self.process)
+        check_noise_std(self.noise_std)
+
+    @property
+    def minimum(self) -> int:
+        return 12 if self.noise_std is None else 1
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        x, length = window.x, window.x.shape[1]
         time = torch.arange(length + horizon).to(x)
-        frequencies, mass = (table.to(x) for table in process.prior(spacing=1 / (16 * len(time))))
+        frequencies, mass = (table.to(x) for table in self.process.prior(spacing=1 / (16 * len(time))))
         covariance = (2 * math.pi * frequencies * time[:, None]).cos() @ mass
         lags = (time[:, None] - time[:length]).long()
         eigenvalues, vectors = torch.linalg.eigh(covariance[lags[:length].abs()])
-        noise = (noise_level(x) if noise_std is None else noise_std / unit[:, 0]).square()
+        level = window.once(noise_level) if self.noise_std is None else self.noise_std / window.unit[:, 0]
+        noise = level.square()
         total = x.square().mean(dim=1)
         ratio = noise / (total - noise).clamp_min(1e-3 * total).clamp_min(torch.finfo(x.dtype).tiny)
         # What the process cannot produce is no signal, however small the noise: not to be divided by rounding.
         gains = 1 / (eigenvalues.clamp_min(0) + ratio[:, None]).clamp_min(1e-11 * eigenvalues[-1])
         return (gains * (x @ vectors)) @ (covariance[lags[length:]] @ vectors).T
 
-    return window_forecaster(estimate, minimum=12 if noise_std is None else 1, maximum=LONGEST)
 
-
-def known_period_oracle(batch: SignalBatch) -> Forecaster:
-    """The forecast of one who is told periods, noise and power: not a competitor, but the floor of linear estimates.
+@dataclass(frozen=True, eq=False)
+class known_period_oracle(Forecaster):
+    """The forecast for given periods, noise and power: not a competitor, but the floor of linear estimates.
 
     The sine and cosine amplitudes have a Gaussian prior of each window's mean power for a
     component; the forecast is their posterior mean, so only amplitudes and phases are left to
@@ -73,24 +79,33 @@ def known_period_oracle(batch: SignalBatch) -> Forecaster:
 
     Source: Kay (1993), Fundamentals of Statistical Signal Processing I, theorem 10.3.
     """
-    if not isinstance(batch, SignalBatch):
-        raise ValueError(f"batch must be the SignalBatch whose windows are forecast, got {type(batch).__name__}")
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        own = batch.past.to(x)
-        if x.shape != own.shape:
-            raise ValueError(f"this oracle serves the batch's windows {tuple(own.shape)}, got {tuple(x.shape)}")
-        if strange := int((~torch.isclose(unit * x, own, rtol=0, atol=0.01)).any(dim=1).sum()):
-            raise ValueError(f"this oracle serves the windows of its batch, in their order, got {strange} others")
-        length = x.shape[1]
-        used = batch.amplitudes.double() != 0
-        power = batch.amplitudes.double().square().sum(dim=1, keepdim=True) / (2 * used.sum(dim=1, keepdim=True))
-        angles = 2 * math.pi * torch.arange(length + horizon).to(x)[:, None] / batch.periods.double()[:, None]
+    batch: SignalBatch = field(repr=False)
+
+    def __post_init__(self):
+        if not isinstance(self.batch, SignalBatch):
+            raise ValueError(
+                f"batch must be the SignalBatch whose windows are forecast, got {type(self.batch).__name__}"
+            )
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        self._check_windows(window)
+        x, unit, length = window.x, window.unit, window.x.shape[1]
+        amplitudes, periods = self.batch.amplitudes.double(), self.batch.periods.double()
+        used = amplitudes != 0
+        power = amplitudes.square().sum(dim=1, keepdim=True) / (2 * used.sum(dim=1, keepdim=True))
+        angles = 2 * math.pi * torch.arange(length + horizon).to(x)[:, None] / periods[:, None]
         basis = torch.cat([angles.sin(), angles.cos()], dim=2) * (used * power.sqrt() / unit).repeat(1, 2)[:, None]
         # Ridge regression by an augmented system: exact for clean windows, where the noise is 0.
         diagonal = torch.eye(basis.shape[2], dtype=x.dtype, device=x.device)
-        noise = (batch.noise_std.double()[:, None] / unit)[..., None] * diagonal
+        noise = (self.batch.noise_std.double()[:, None] / unit)[..., None] * diagonal
         equations, target = torch.cat([basis[:, :length], noise], dim=1), torch.nn.functional.pad(x, (0, len(diagonal)))
         return (basis[:, length:] @ least_squares(equations, target, cutoff=1e-12)[..., None])[..., 0]
 
-    return window_forecaster(estimate)
+    def _check_windows(self, window: Window) -> None:
+        """Raise ``ValueError`` unless these are the windows of the batch."""
+        own = self.batch.past.to(window.x)
+        if window.x.shape != own.shape:
+            raise ValueError(f"this oracle serves the batch's windows {tuple(own.shape)}, got {tuple(window.x.shape)}")
+        if strange := int((~torch.isclose(window.unit * window.x, own, rtol=0, atol=0.01)).any(dim=1).sum()):
+            raise ValueError(f"this oracle serves the windows of its batch, in their order, got {strange} others")

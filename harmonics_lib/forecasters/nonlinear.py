@@ -1,12 +1,14 @@
 """Nonlinear least squares: sinusoids of any period, found one by one and refined together."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from harmonics_lib.arguments import check_range, check_whole
-from harmonics_lib.forecasters.base import Forecaster, window_forecaster
+from harmonics_lib.forecasters.base import Forecaster
+from harmonics_lib.forecasters.window import Window
 
 _OVERSAMPLING = 8  # of the periodogram in which a new sinusoid is looked for
 _STEPS = 6  # of Gauss-Newton after each new sinusoid
@@ -15,7 +17,8 @@ _MOST = 1000  # sinusoids that may be asked for
 _FLOOR = 1e-26  # mean square of what rounding leaves of a window of peak 1
 
 
-def nonlinear_least_squares(most: int = 20, frequencies: tuple[float, float] = (1 / 110, 0.5)) -> Forecaster:
+@dataclass(frozen=True)
+class nonlinear_least_squares(Forecaster):
     """The sinusoids that fit a window best, as many as the Bayesian information criterion allows.
 
     The strongest peak in the periodogram of the residual starts a new sinusoid, then all are
@@ -32,37 +35,69 @@ def nonlinear_least_squares(most: int = 20, frequencies: tuple[float, float] = (
 
     Sources: Li and Stoica (1996), RELAX; Mamandipoor, Ramasamy and Madhow (2016), Newtonized matching pursuit.
     """
-    most = check_whole("most", most, maximum=_MOST)
-    low, high = frequencies = check_range("frequencies", frequencies)
-    if not 0 < low <= high <= 0.5:
-        raise ValueError(f"frequencies must be a (low, high) pair with 0 < low <= high <= 0.5, got {frequencies!r}")
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        found, counts = fit_sinusoids(x, min(most, x.shape[1] // 4), frequencies)
-        return continue_sinusoids(x, found, counts, horizon)[0]
+    most: int = 20
+    frequencies: tuple[float, float] = (1 / 110, 0.5)
 
-    return window_forecaster(estimate, minimum=12)
+    minimum = 12
+
+    def __post_init__(self):
+        most = check_whole("most", self.most, maximum=_MOST)
+        self._set(most=most, frequencies=check_range("frequencies", self.frequencies))
+        low, high = self.frequencies
+        if not 0 < low <= high <= 0.5:
+            raise ValueError(
+                f"frequencies must be a (low, high) pair with 0 < low <= high <= 0.5, got {self.frequencies!r}"
+            )
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        fit = window.once(SinusoidFit, self.frequencies)
+        found, counts = fit.best(min(self.most, window.x.shape[1] // 4))
+        return continue_sinusoids(window.x, found, counts, horizon)[0]
 
 
 def fit_sinusoids(x: Tensor, most: int, frequencies: tuple[float, float]) -> tuple[Tensor, Tensor]:
     """(B, most) frequencies of the sinusoids in windows x (B, N), NaN where unused, and (B,) their numbers."""
-    length = x.shape[1]
-    best, counts = _criterion(x, 0), torch.zeros(len(x), dtype=torch.long, device=x.device)
-    kept = x.new_full((len(x), most), math.nan)
-    rows, failures = torch.arange(len(x), device=x.device), torch.zeros_like(counts)
-    found, residual = x.new_zeros(len(x), 0), x
-    for count in range(1, most + 1):
-        found = torch.cat([found, _peak(residual, frequencies)[:, None]], dim=1)  # (B, count)
-        found, residual = _refine(found, x[rows], frequencies)
-        criterion = _criterion(residual, count)
-        pays = criterion < best[rows]
-        best[rows[pays]], counts[rows[pays]], kept[rows[pays], :count] = criterion[pays], count, found[pays]
-        failures[rows] = torch.where(pays, 0, failures[rows] + 1)
-        going = (failures[rows] < _PATIENCE) & (3 * (count + 1) < length)
-        rows, found, residual = rows[going], found[going], residual[going]
-        if len(rows) == 0:
-            break
-    return kept, counts
+    return SinusoidFit(x, frequencies).best(most)
+
+
+class SinusoidFit:
+    """Sinusoids of windows x (B, N), found one by one. Asked for more, the search goes on where it stopped.
+
+    Args:
+        x: (B, N) windows.
+        frequencies: lowest and highest frequency, in cycles per sample.
+    """
+
+    def __init__(self, x: Tensor, frequencies: tuple[float, float]):
+        self.x, self.ends = x, frequencies
+        self._criteria = [_criterion(x, 0)]  # (B,) after each number of sinusoids, infinite where the search has ended
+        self._frequencies = [x.new_zeros(len(x), 0)]  # (B, k) after k of them
+        self._rows, self._failures = torch.arange(len(x), device=x.device), torch.zeros_like(x[:, 0], dtype=torch.long)
+        self._residual = x  # of the windows, in ``_rows``, whose search goes on
+
+    def best(self, most: int) -> tuple[Tensor, Tensor]:
+        """(B, most) frequencies by the information criterion, NaN where unused, and (B,) their numbers."""
+        while len(self._criteria) <= most and len(self._rows):
+            self._add()
+        counts = torch.stack(self._criteria[: most + 1]).argmin(dim=0)
+        chosen = self.x.new_full((len(self.x), most), math.nan)
+        for count, frequencies in enumerate(self._frequencies[: most + 1]):
+            rows = counts == count
+            chosen[rows, :count] = frequencies[rows]
+        return chosen, counts
+
+    def _add(self) -> None:
+        """One more sinusoid, for the windows whose search goes on."""
+        rows, count = self._rows, len(self._criteria)
+        start = torch.cat([self._frequencies[-1][rows], _peak(self._residual, self.ends)[:, None]], dim=1)  # (b, count)
+        found, residual = _refine(start, self.x[rows], self.ends)
+        criterion, best = _criterion(residual, count), torch.stack(self._criteria).amin(dim=0)[rows]
+        self._criteria.append(torch.full_like(self._criteria[0], math.inf).index_copy(0, rows, criterion))
+        self._frequencies.append(self.x.new_full((len(self.x), count), math.nan).index_copy(0, rows, found))
+        failures = torch.where(criterion < best, 0, self._failures + 1)
+        going = (failures < _PATIENCE) & (3 * (count + 1) < self.x.shape[1])
+        self._rows, self._failures, self._residual = rows[going], failures[going], residual[going]
 
 
 def continue_sinusoids(x: Tensor, found: Tensor, counts: Tensor, horizon: int) -> tuple[Tensor, Tensor]:

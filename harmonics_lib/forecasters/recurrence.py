@@ -6,14 +6,16 @@ phases. Linear prediction estimates the weights, the matrix pencil the poles of 
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from harmonics_lib.arguments import check_choice, check_flag, check_weight, check_whole
-from harmonics_lib.forecasters.base import LIMIT, LONGEST, Forecaster, window_forecaster
+from harmonics_lib.forecasters.base import LIMIT, LONGEST, Forecaster
 from harmonics_lib.forecasters.estimates import least_squares, noise_level, signal_rank
+from harmonics_lib.forecasters.window import Window
 
 _PERHAPS_CLEAN = 0.02  # above this noise, in lookback peaks, a window is not free of it: the estimate errs up to 0.008
 _HIGHEST = 10_000  # order of a recurrence
@@ -21,8 +23,19 @@ _MOST_ITERATIONS = 1000
 _MISS = 1e-3  # root mean square error, in lookback peaks, of a recurrence that has learned a window
 
 
-def linear_prediction(order: int = 66, ridge: float | None = None, backward: bool = True) -> Forecaster:
-    """Every sample as a weighted sum of the ``order`` samples before it, run on freely.
+class _OfOrder(Forecaster):
+    """A forecaster by a recurrence of ``order`` weights, for windows that are longer."""
+
+    order: int
+
+    @property
+    def minimum(self) -> int:
+        return max(12, self.order + 1)
+
+
+@dataclass(frozen=True)
+class linear_prediction(_OfOrder):
+    """Every sample as a weighted sum of the ``order`` samples before it, continued step by step.
 
     The weights solve x[t] = sum_k a[k] x[t - k] by least squares over the window, forward in time
     and also backward (the modified covariance method): undamped sinusoids obey the same recurrence
@@ -40,19 +53,27 @@ def linear_prediction(order: int = 66, ridge: float | None = None, backward: boo
 
     Sources: Makhoul (1975) for least squares, Marple (1980) for forward and backward.
     """
-    order = check_whole("order", order, maximum=_HIGHEST)
-    ridge = None if ridge is None else check_weight("ridge", ridge)
-    backward = check_flag("backward", backward)
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        equations, target = _prediction_equations(x, order, backward)
-        noise = equations.shape[1] * noise_level(x).square() if ridge is None else x.new_full((len(x),), ridge)
-        return _run_on(x, _ridge_solution(equations, target, noise), horizon)
+    order: int = 66
+    ridge: float | None = None
+    backward: bool = True
 
-    return window_forecaster(estimate, minimum=max(12, order + 1))
+    def __post_init__(self):
+        ridge = None if self.ridge is None else check_weight("ridge", self.ridge)
+        order = check_whole("order", self.order, maximum=_HIGHEST)
+        self._set(order=order, ridge=ridge, backward=check_flag("backward", self.backward))
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        equations, target = _prediction_equations(window.x, self.order, self.backward)
+        if self.ridge is None:
+            ridge = equations.shape[1] * window.once(noise_level).square()
+        else:
+            ridge = window.x.new_full((len(window),), self.ridge)
+        return _continue(window.x, _ridge_solution(equations, target, ridge), horizon)
 
 
-def tufts_kumaresan(order: int = 66, rank: int | None = None) -> Forecaster:
+@dataclass(frozen=True)
+class tufts_kumaresan(_OfOrder):
     """Linear prediction, forward and backward, within the strongest singular vectors of its equations.
 
     Args:
@@ -65,17 +86,23 @@ def tufts_kumaresan(order: int = 66, rank: int | None = None) -> Forecaster:
 
     Source: Tufts and Kumaresan (1982).
     """
-    order = check_whole("order", order, maximum=_HIGHEST)
-    if rank is not None:
-        rank = check_whole("rank", rank, maximum=_HIGHEST)
-        if rank > order:
-            raise ValueError(f"rank must be None or a whole number from 1 to the order {order}, got {rank}")
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        ranks = None if rank is None else torch.full((len(x),), rank)
-        return _run_on(x, _truncated_solution(*_prediction_equations(x, order, backward=True), ranks), horizon)
+    order: int = 66
+    rank: int | None = None
 
-    return window_forecaster(estimate, minimum=max(12, order + 1))
+    def __post_init__(self):
+        self._set(order=check_whole("order", self.order, maximum=_HIGHEST), rank=_check_rank("rank", self.rank))
+        if self.rank is not None and self.rank > self.order:
+            raise ValueError(f"rank must be None or a whole number from 1 to the order {self.order}, got {self.rank}")
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        ranks = None if self.rank is None else torch.full((len(window),), self.rank)
+        equations, target = _prediction_equations(window.x, self.order, backward=True)
+        return _continue(window.x, _truncated_solution(equations, target, ranks), horizon)
+
+
+def _check_rank(name: str, rank: int | None) -> int | None:
+    return None if rank is None else check_whole(name, rank, maximum=_HIGHEST)
 
 
 #: What a criterion adds to N log(error power) for ``order`` weights and N = ``length`` samples.
@@ -85,7 +112,8 @@ CRITERIA: dict[str, Callable[[int, int], float]] = {
 }
 
 
-def autoregression(criterion: str = "aicc", most: int = 66) -> Forecaster:
+@dataclass(frozen=True)
+class autoregression(Forecaster):
     """Burg's linear prediction of the order that an information criterion chooses for each window.
 
     Args:
@@ -97,13 +125,19 @@ def autoregression(criterion: str = "aicc", most: int = 66) -> Forecaster:
 
     Sources: Burg (1968) for the weights; Brockwell and Davis (1991), section 9.3, for the choice.
     """
-    most = check_whole("most", most, maximum=_HIGHEST)
-    check_choice("criterion", criterion, CRITERIA)
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
-        return _run_on(x, _chosen_weights(x, CRITERIA[criterion], min(most, x.shape[1] - 3)), horizon)
+    criterion: str = "aicc"
+    most: int = 66
 
-    return window_forecaster(estimate, minimum=12)
+    minimum = 12
+
+    def __post_init__(self):
+        self._set(most=check_whole("most", self.most, maximum=_HIGHEST))
+        check_choice("criterion", self.criterion, CRITERIA)
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        most = min(self.most, window.x.shape[1] - 3)
+        return _continue(window.x, _chosen_weights(window.x, CRITERIA[self.criterion], most), horizon)
 
 
 def _chosen_weights(x: Tensor, penalty: Callable[[int, int], float], most: int) -> Tensor:
@@ -118,8 +152,9 @@ def _chosen_weights(x: Tensor, penalty: Callable[[int, int], float], most: int) 
     return chosen
 
 
-def cadzow(rank: int | None = None, iterations: int = 5) -> Forecaster:
-    """Tufts and Kumaresan's linear prediction of a window whose noise was taken out by alternating projections.
+@dataclass(frozen=True)
+class cadzow(Forecaster):
+    """Tufts and Kumaresan's linear prediction of a window whose noise was removed by alternating projections.
 
     K sinusoids have a Hankel matrix of rank 2 K. In turn, the window's matrix of N / 2 columns is
     cut to that rank, and the result made a Hankel matrix again by the mean of each antidiagonal.
@@ -134,22 +169,31 @@ def cadzow(rank: int | None = None, iterations: int = 5) -> Forecaster:
 
     Source: Cadzow (1988).
     """
-    iterations = check_whole("iterations", iterations, maximum=_MOST_ITERATIONS)
-    if rank is not None:
-        rank = check_whole("rank", rank, maximum=_HIGHEST)
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+    rank: int | None = None
+    iterations: int = 5
+
+    maximum = LONGEST
+
+    def __post_init__(self):
+        iterations = check_whole("iterations", self.iterations, maximum=_MOST_ITERATIONS)
+        self._set(rank=_check_rank("rank", self.rank), iterations=iterations)
+
+    @property
+    def minimum(self) -> int:
+        return max(12, 2 * (self.rank or 0))
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        x = window.x
         equations, _ = _prediction_equations(x, 2 * x.shape[1] // 3, backward=True)
-        found = signal_rank(torch.linalg.svdvals(equations), max(equations.shape[1:]))
-        ranks = found if rank is None else torch.full_like(found, rank)
-        for _ in range(iterations):
-            x = _of_rank(x, ranks)
+        ranks = signal_rank(torch.linalg.svdvals(equations), max(equations.shape[1:]))
+        ranks = ranks if self.rank is None else torch.full_like(ranks, self.rank)
+        for _ in range(self.iterations):
+            x = project_rank(x, ranks)
         return _recurrence(x, horizon, ranks)
 
-    return window_forecaster(estimate, minimum=max(12, 2 * (rank or 0)), maximum=LONGEST)
 
-
-def _of_rank(x: Tensor, ranks: Tensor) -> Tensor:
+def project_rank(x: Tensor, ranks: Tensor) -> Tensor:
     """(B, N) means of the antidiagonals of the Hankel matrices of windows x (B, N), cut to ranks (B,)."""
     u, singular, vh = torch.linalg.svd(x.unfold(1, x.shape[1] // 2 + 1, 1), full_matrices=False)
     rows, columns = u.shape[1], vh.shape[2]
@@ -160,24 +204,25 @@ def _of_rank(x: Tensor, ranks: Tensor) -> Tensor:
     return shifted.sum(dim=1) / count
 
 
-def continue_clean(x: Tensor, horizon: int, order: int = 0) -> tuple[Tensor, Tensor]:
-    """(B, horizon) continuation of those windows x (B, N) of peak 1 that are free of noise, and (B,) which ones are.
+def continue_clean(window: Window, horizon: int, order: int = 0) -> tuple[Tensor, Tensor]:
+    """(B, horizon) continuation of those windows that are free of noise, and (B,) which ones are.
 
-    Free of noise is a window whose recurrence (Tufts and Kumaresan 1982), learned without its first
-    tenth, runs back over that tenth within 1e-3. Where a recurrence runs on, nothing is as
-    accurate: no sinusoid is chosen, none can be missed. The other windows get 0.
+    A window is free of noise if its recurrence (Tufts and Kumaresan 1982), learned without its first
+    tenth, continues it back over that tenth within 1e-3 of the peak. For such a window nothing is as
+    accurate: no sinusoid has to be chosen, and none can be missed. The other windows get 0.
 
-    Differences of an ``order`` above 0 take a trend out, and are summed again. They make of little
-    noise more: the recurrence then has to run over as many samples as are to come, or a third of the
-    window, at both ends, and to continue the window as it does without the first of these.
+    Differences of an ``order`` above 0 remove a trend, and are summed again. They amplify little
+    noise, so the test is harder: the recurrence has to continue the window over as many samples as the horizon, or a
+    third of the window, at both ends, and to forecast the same without the first of these.
     """
-    ahead, clean = x.new_zeros(len(x), horizon), noise_level(x) < _PERHAPS_CLEAN
+    x = window.x / window.peak
+    ahead, clean = x.new_zeros(len(x), horizon), window.once(noise_level) < _PERHAPS_CLEAN * window.peak[:, 0]
     if clean.any():
         tenth = max(5, x.shape[1] // 10)
         ahead[clean] = _differenced_recurrence(x[clean], horizon, order)
         missed = _miss(x[clean].flip(1), tenth, 0) if order == 0 else _doubt(x[clean], ahead[clean], order)
         clean[clean.clone()] = missed < _MISS
-    return ahead * clean[:, None], clean
+    return window.peak * ahead * clean[:, None], clean
 
 
 def _doubt(x: Tensor, ahead: Tensor, order: int) -> Tensor:
@@ -205,10 +250,11 @@ def _differenced_recurrence(x: Tensor, horizon: int, order: int) -> Tensor:
 def _recurrence(x: Tensor, horizon: int, ranks: Tensor | None = None) -> Tensor:
     """(B, horizon) continuation of windows x (B, N) by Tufts and Kumaresan's recurrence of 2 N / 3 weights."""
     equations, target = _prediction_equations(x, 2 * x.shape[1] // 3, backward=True)
-    return _run_on(x, _truncated_solution(equations, target, ranks), horizon)
+    return _continue(x, _truncated_solution(equations, target, ranks), horizon)
 
 
-def burg(order: int = 66) -> Forecaster:
+@dataclass(frozen=True)
+class burg(_OfOrder):
     """Linear prediction by Burg's lattice, whose weights are always stable: the forecast never grows.
 
     Args:
@@ -219,10 +265,14 @@ def burg(order: int = 66) -> Forecaster:
 
     Source: Burg (1968).
     """
-    order = check_whole("order", order, maximum=_HIGHEST)
-    return window_forecaster(
-        lambda x, horizon, unit: _run_on(x, burg_weights(x, order), horizon), minimum=max(12, order + 1)
-    )
+
+    order: int = 66
+
+    def __post_init__(self):
+        self._set(order=check_whole("order", self.order, maximum=_HIGHEST))
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        return _continue(window.x, burg_weights(window.x, self.order), horizon)
 
 
 def _prediction_equations(x: Tensor, order: int, backward: bool) -> tuple[Tensor, Tensor]:
@@ -246,7 +296,7 @@ def _ridge_solution(equations: Tensor, target: Tensor, power: Tensor) -> Tensor:
 
 
 def _truncated_solution(equations: Tensor, target: Tensor, ranks: Tensor | None) -> Tensor:
-    """(B, order) least squares within as many singular vectors as ``ranks`` (B,), or those that stand out, say."""
+    """(B, order) least squares within as many singular vectors as ``ranks`` (B,), or ``signal_rank``, says."""
     u, singular, vh = torch.linalg.svd(equations, full_matrices=False)
     snapshots = max(equations.shape[1:])
     ranks = signal_rank(singular, snapshots) if ranks is None else ranks
@@ -277,8 +327,8 @@ def _burg_orders(x: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
         yield weights, error[:, 0]
 
 
-def _run_on(x: Tensor, weights: Tensor, horizon: int) -> Tensor:
-    """(B, horizon) free-running continuation of windows x (B, N) of peak 1, within ``LIMIT``."""
+def _continue(x: Tensor, weights: Tensor, horizon: int) -> Tensor:
+    """(B, horizon) continuation of windows x (B, N) of peak 1 step by step, within ``LIMIT``."""
     recent = x.flip(1)[:, : weights.shape[1]]  # nearest first
     steps = []
     for _ in range(horizon):
@@ -287,7 +337,8 @@ def _run_on(x: Tensor, weights: Tensor, horizon: int) -> Tensor:
     return torch.cat(steps, dim=1)
 
 
-def matrix_pencil(order: int | None = None, unit_circle: bool = False) -> Forecaster:
+@dataclass(frozen=True)
+class matrix_pencil(Forecaster):
     """Poles from the subspace of the window's Hankel matrix (matrix pencil, ESPRIT), amplitudes by least squares.
 
     Sinusoids span a subspace in which one step in time is a linear map: its eigenvalues are the
@@ -304,24 +355,33 @@ def matrix_pencil(order: int | None = None, unit_circle: bool = False) -> Foreca
 
     Sources: Hua and Sarkar (1990), Roy and Kailath (1989).
     """
-    if order is not None:
-        order = check_whole("order", order, maximum=_HIGHEST)
-    unit_circle = check_flag("unit_circle", unit_circle)
 
-    def estimate(x: Tensor, horizon: int, unit: Tensor) -> Tensor:
+    order: int | None = None
+    unit_circle: bool = False
+
+    maximum = LONGEST
+
+    def __post_init__(self):
+        unit_circle = check_flag("unit_circle", self.unit_circle)
+        self._set(order=_check_rank("order", self.order), unit_circle=unit_circle)
+
+    @property
+    def minimum(self) -> int:
+        return max(12, math.ceil(1.5 * ((self.order or 0) + 1)))
+
+    def _estimate(self, window: Window, horizon: int) -> Tensor:
+        x = window.x
         rows = x.unfold(1, 2 * x.shape[1] // 3, 1)
         rows = torch.cat([rows, rows.flip(1, 2)], dim=1)
         _, singular, vh = torch.linalg.svd(rows, full_matrices=False)
-        ranks = signal_rank(singular, rows.shape[1]) if order is None else torch.full((len(x),), order)
+        ranks = signal_rank(singular, rows.shape[1]) if self.order is None else torch.full((len(x),), self.order)
         ranks = torch.minimum(ranks.to(x.device), (singular > 1e-15 * singular[:, :1]).sum(dim=1))
         ahead = x.new_zeros(len(x), horizon)
         for rank in ranks.unique().tolist():  # windows with equally many poles at once; without any, 0
             if rank > 0:
                 same = ranks == rank
-                ahead[same] = _continue_exponentials(x[same], _poles(vh[same, :rank], unit_circle), horizon)
+                ahead[same] = _continue_exponentials(x[same], _poles(vh[same, :rank], self.unit_circle), horizon)
         return ahead
-
-    return window_forecaster(estimate, minimum=max(12, math.ceil(1.5 * ((order or 0) + 1))), maximum=LONGEST)
 
 
 def _poles(basis: Tensor, unit_circle: bool) -> Tensor:

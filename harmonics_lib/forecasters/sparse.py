@@ -8,17 +8,17 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from harmonics_lib.arguments import check_choice, check_whole
-from harmonics_lib.forecasters.base import Forecaster, check_noise_std, window_forecaster
+from harmonics_lib.forecasters.base import DistributionForecaster, check_noise_std
 from harmonics_lib.forecasters.estimates import noise_level
-from harmonics_lib.forecasters.nonlinear import fit_sinusoids
-from harmonics_lib.forecasters.recurrence import continue_clean
+from harmonics_lib.forecasters.nonlinear import SinusoidFit
 from harmonics_lib.forecasters.toeplitz import diagonal_sums, solve_by_halves, toeplitz
+from harmonics_lib.forecasters.window import Window
 from harmonics_lib.signals.process import HarmonicProcess, check_process
 
 _LEAST_NOISE = 1e-10  # variance, relative to the window's power: below, the window's covariance is singular
-_LONGEST = 2000  # samples of a window that are read
+LONGEST = 2000  # samples of a window that are read
 _LOUDEST = 1e100  # standard deviation of noise, in peaks: beyond, its square is no number
-_CHUNK = 64  # windows at once: 7 MB of waves for N = 100
+CHUNK = 64  # windows at once: 7 MB of waves for N = 100
 _SLACK = 1.3  # of the slab's variance, see ``_Belief.slab``
 _KEPT = 64  # frequencies that may leave the grid
 _TOLERANCE = 1.1  # unexplained variance that a move off the grid may leave, relative to that before it
@@ -29,23 +29,22 @@ _STEPS_A_MOVE = 5  # of expectation propagation
 _TRENDS = {None: 0, "level": 1, "line": 2}  # powers of time
 
 
-def sparse_bayesian(
-    process: HarmonicProcess, noise_std: float | None = None, iterations: int = 30, trend: str | None = None
-) -> Forecaster:
+@dataclass(frozen=True)
+class sparse_bayesian(DistributionForecaster):
     """The mean of the future under a prior of few sinusoids from the process, by expectation propagation.
 
     Each frequency of a dictionary is either absent or has Gaussian sine and cosine amplitudes (a
-    spike and a slab): sparse Bayesian learning that averages over the choices of frequencies
+    spike and a slab). So it averages over the choices of frequencies
     where the evidence maximum of Tipping (2001) keeps one. For whole-number periods the dictionary
     is the periods. For continuous ones it is a grid of spacing 1 / (4 N), whose strongest frequencies
-    are then moved to where the window has its own, or, where nonlinear least squares finds few
-    sinusoids, start from there. Learned from each window: which frequencies, how many, their power,
-    and the noise. A window without noise is continued by its recurrence (see ``continue_clean``).
+    are then moved to where the window has its own, or start from the sinusoids of nonlinear least squares where these
+    are few. It estimates from each window which frequencies are present, how many, their power,
+    and the noise. Noise below 1e-5 of the window's root mean square is taken for that much: ``auto_forecaster``
+    continues windows without noise exactly.
 
     Its ``distribution`` is that of the last Gaussian approximation, which is the posterior of the
-    amplitudes, and to first order that of continuous frequencies; that noise and the number of
-    components are estimates is left out, and off the grid any frequencies but those that were
-    chosen. A window without noise is continued with certainty.
+    amplitudes, and to first order that of continuous frequencies. It leaves out that noise and the number of
+    components are estimates and, for continuous periods, any other choice of frequencies.
 
     Args:
         process: distribution of the periods, and range of the number of components.
@@ -56,8 +55,8 @@ def sparse_bayesian(
         trend: what the sinusoids stand on: None for nothing, "level" for a constant of which nothing
             is known (a flat prior), "line" for that and a slope that is there or not, a spike and a slab of its own.
 
-    A window longer than 2,000 samples is read in its last 2,000: the cost grows with the cube. (Whoever has more, of
-    slow sinusoids, takes every second or tenth sample.)
+    Of a window longer than 2,000 samples only the last 2,000 are used, for the cost grows with the cube. (For more, of
+    slow sinusoids, take every second or tenth sample.)
 
     Raises:
         ValueError: settings out of range, or a lookback shorter than 12 samples (13 with a level, 14 with a line).
@@ -65,55 +64,78 @@ def sparse_bayesian(
     Sources: Minka (2001) for expectation propagation, Hernandez-Lobato et al. (2013) for spikes and
     slabs in groups, Yang et al. (2013) for frequencies off the grid.
     """
-    check_process(process)
-    check_noise_std(noise_std)
-    iterations = check_whole("iterations", iterations, maximum=1000)
-    if trend is not None:
-        check_choice("trend", trend, ("level", "line"))
 
-    def distribution(x: Tensor, horizon: int, unit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        noise = torch.full_like(unit, math.nan if noise_std is None else noise_std) / unit
-        if (noise > _LOUDEST).any():
-            raise ValueError(f"noise_std must be at most {_LOUDEST:g} peaks of the window, got {noise_std:g}")
-        return infer(x, horizon, process, noise, iterations, trend)[:3]
+    process: HarmonicProcess
+    noise_std: float | None = None
+    iterations: int = 30
+    trend: str | None = None
 
-    minimum = 12 + _TRENDS[trend]
-    return window_forecaster(lambda *window: distribution(*window)[0], minimum=minimum, distribution=distribution)
+    def __post_init__(self):
+        check_process(self.process)
+        check_noise_std(self.noise_std)
+        self._set(iterations=check_whole("iterations", self.iterations, maximum=1000))
+        if self.trend is not None:
+            check_choice("trend", self.trend, ("level", "line"))
+
+    @property
+    def minimum(self) -> int:
+        return 12 + _TRENDS[self.trend]
+
+    def _distribution(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
+        noise = None if self.noise_std is None else self.noise_std / window.unit
+        if noise is not None and (noise > _LOUDEST).any():
+            raise ValueError(f"noise_std must be at most {_LOUDEST:g} peaks of the window, got {self.noise_std:g}")
+        window = window.recent(LONGEST)
+        window = window.centred() if self.trend else window
+        parts = zip(window.split(CHUNK), [None] * len(window) if noise is None else noise.split(CHUNK), strict=False)
+        inferred = [infer(part, horizon, self.process, std, self.iterations, self.trend) for part, std in parts]
+        mean, std, noise = (torch.cat([getattr(one, name) for one in inferred]) for name in ("mean", "std", "noise"))
+        return mean + window.level, std, noise
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What expectation propagation makes of a window, in its unit.
+
+    Attributes:
+        mean, std: (B, H) of the clean continuation.
+        noise: (B, 1) standard deviation of the noise.
+        trend: (B, N + H) over window and continuation.
+    """
+
+    mean: Tensor
+    std: Tensor
+    noise: Tensor
+    trend: Tensor
 
 
 def infer(
-    x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor, iterations: int = 30, trend: str | None = None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What ``sparse_bayesian`` finds in windows.
+    window: Window,
+    horizon: int,
+    process: HarmonicProcess,
+    noise_std: Tensor | None = None,
+    iterations: int = 30,
+    trend: str | None = None,
+) -> Inference:
+    """What ``sparse_bayesian`` makes of windows, which are centred if there is a ``trend``.
 
-    Args:
-        x: (B, N) windows of peak 1; noise: (B, 1) standard deviations, NaN where they are unknown.
-
-    Returns:
-        Mean and standard deviation of the clean continuation, (B, horizon) each, the standard
-        deviation of the noise, (B, 1), 0 in a window without, and the trend over windows and
-        continuations, (B, N + horizon).
+    noise_std: (B, 1) standard deviation of the noise, if it is known.
     """
-    powers = powers_of_time(x.shape[1], horizon, _TRENDS[trend]).to(x)
-    level = x.mean(dim=1, keepdim=True) if trend else torch.zeros_like(noise)
-    x, line = (x - level)[:, -_LONGEST:], level.repeat(1, len(powers))
-    peak = x.abs().amax(dim=1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
-    ahead, clean = continue_clean(x / peak, horizon, powers.shape[1])
-    ahead = ahead * peak
-    std, found = torch.zeros_like(ahead), torch.zeros_like(noise)
-    noisy = ~(clean & noise.isnan()[:, 0])
-    if noisy.any():
-        powers = powers[-x.shape[1] - horizon :]
-        scale = _beside_a_trend(x[noisy], powers).square().mean(dim=1, keepdim=True).sqrt()
-        scale = torch.where(scale > 0, scale, 1.0)
-        variance = (noise[noisy] / scale).square()[:, 0]
-        parts = zip((x[noisy] / scale).split(_CHUNK), variance.split(_CHUNK), strict=True)
-        forecasts = [_forecast(*part, powers, process, iterations) for part in parts]
-        *results, coefficients = map(torch.cat, zip(*forecasts, strict=True))
-        for result, values in zip((ahead, std, found), results, strict=True):
-            result[noisy] = scale * values
-        line[noisy, -len(powers) :] += scale * coefficients @ powers.T
-    return ahead + level, std, found, line
+    x, length = window.x, window.x.shape[1]
+    powers = powers_of_time(length, horizon, _TRENDS[trend]).to(x)
+    scale = detrend(x, powers).square().mean(dim=1, keepdim=True).sqrt()
+    scale = torch.where(scale > 0, scale, 1.0)
+    variance = ((window.once(noise_level)[:, None] if noise_std is None else noise_std) / scale).square()[:, 0]
+    grid, mass = (table.to(x) for table in process.prior(spacing=1 / (4 * length)))
+    known = noise_std is not None
+    belief = _prior_belief(x / scale, powers[:length], mass, process.components, variance, known)
+    frequencies, belief, cell = _fit(belief, grid, process, iterations, window)
+    waves = _waves(frequencies, 0, length + horizon)
+    posterior = _gaussian(belief, waves[..., :length, :])
+    line = posterior.trend @ powers.T  # (B, N + H)
+    mean = _synthesise(waves[..., length:, :], posterior.mean[:, None])[:, 0] + line[:, length:]
+    std = _predictive_std(belief, posterior, waves, powers[length:], cell)
+    return Inference(scale * mean, scale * std, scale * belief.noise.sqrt()[:, None], scale * line)
 
 
 def powers_of_time(length: int, horizon: int, count: int) -> Tensor:
@@ -122,28 +144,10 @@ def powers_of_time(length: int, horizon: int, count: int) -> Tensor:
     return time[:, None] ** torch.arange(count)
 
 
-def _beside_a_trend(x: Tensor, powers: Tensor) -> Tensor:
-    """(B, N) what least squares on powers (N or more, k) of time leaves of windows."""
+def detrend(x: Tensor, powers: Tensor) -> Tensor:
+    """(B, N) residuals of the least-squares fit of powers (N or more, k) of time to windows x (B, N)."""
     powers = powers[: x.shape[1]]
     return x - x @ torch.linalg.pinv(powers).T @ powers.T
-
-
-def _forecast(
-    x: Tensor, noise: Tensor, powers: Tensor, process: HarmonicProcess, iterations: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Mean and standard deviation of the continuation, (B, H) each, the standard deviation of the noise, (B, 1), and
-    the coefficients of the trend, (B, k).
-
-    x: (B, N) windows of power 1 beside their trend; noise: (B,) variances, NaN where they are unknown; powers:
-    (N + H, k) of time, of which trends are made.
-    """
-    length = x.shape[1]
-    frequencies, belief, cell = _fit(x, powers[:length], process, noise, iterations)
-    waves = _waves(frequencies, 0, len(powers))
-    posterior = _gaussian(belief, waves[..., :length, :])
-    ahead = _synthesise(waves[..., length:, :], posterior.mean[:, None])[:, 0] + posterior.trend @ powers[length:].T
-    std = _predictive_std(belief, posterior, waves, powers[length:], cell)
-    return ahead, std, belief.noise.sqrt()[:, None], posterior.trend
 
 
 def _predictive_std(belief: "_Belief", posterior: "_Gaussian", waves: Tensor, powers: Tensor, cell: float) -> Tensor:
@@ -172,13 +176,10 @@ def _predictive_std(belief: "_Belief", posterior: "_Gaussian", waves: Tensor, po
 
 
 def _fit(
-    x: Tensor, powers: Tensor, process: HarmonicProcess, noise: Tensor, iterations: int
+    belief: "_Belief", grid: Tensor, process: HarmonicProcess, iterations: int, window: Window
 ) -> tuple[Tensor, "_Belief", float]:
-    """(P,) or (B, P) frequencies, the belief about them, and the cell they move in; arguments as for ``_forecast``."""
-    length = x.shape[1]
-    grid, mass = (table.to(x) for table in process.prior(spacing=1 / (4 * length)))
-    waves = _waves(grid, 0, length)
-    belief = _prior_belief(x, powers, mass, process.components, noise)
+    """(P,) or (B, P) frequencies, the belief about them, and the cell they move in, from the prior belief on a grid."""
+    waves = _waves(grid, 0, belief.x.shape[1])
     on_grid = process.integer_periods or len(grid) == 1
     for step in range(iterations if on_grid else (iterations + 1) // 2):
         belief = _propagate(belief, waves, first=step == 0)
@@ -186,7 +187,7 @@ def _fit(
         return grid, belief, 0.0
     low, high = process.periods
     cell = (1 / low - 1 / high) / len(grid)
-    return *_leave_grid(*_strongest(belief, waves, grid), (1 / high, 1 / low), cell), cell
+    return *_leave_grid(*_strongest(belief, waves, grid), (1 / high, 1 / low), cell, window), cell
 
 
 def _strongest(belief: "_Belief", waves: Tensor, grid: Tensor) -> tuple["_Belief", Tensor]:
@@ -198,7 +199,9 @@ def _strongest(belief: "_Belief", waves: Tensor, grid: Tensor) -> tuple["_Belief
     return replace(belief, mass=belief.mass[kept], precision=precision, shift=shift), grid[kept]
 
 
-def _leave_grid(belief: "_Belief", grid: Tensor, ends: tuple[float, float], cell: float) -> tuple[Tensor, "_Belief"]:
+def _leave_grid(
+    belief: "_Belief", grid: Tensor, ends: tuple[float, float], cell: float, window: Window
+) -> tuple[Tensor, "_Belief"]:
     """Frequencies, moved from the grid (B, K) to where the windows have theirs, and the belief there.
 
     ends: lowest and highest frequency; cell: spacing of the grid.
@@ -213,7 +216,7 @@ def _leave_grid(belief: "_Belief", grid: Tensor, ends: tuple[float, float], cell
         turned, moved = _move(belief, frequencies, grid, cell, reach)
         tolerance = torch.full_like(unexplained, _TOLERANCE)
         if move == 0:
-            turned, moved, tolerance = _start_from_few(turned, moved, tolerance, ends)
+            turned, moved, tolerance = _start_from_few(turned, moved, tolerance, ends, window)
         waves = _waves(moved, 0, length)
         for _ in range(_STEPS_A_MOVE):
             turned = _propagate(turned, waves)
@@ -227,15 +230,19 @@ def _leave_grid(belief: "_Belief", grid: Tensor, ends: tuple[float, float], cell
 
 
 def _start_from_few(
-    belief: "_Belief", frequencies: Tensor, tolerance: Tensor, ends: tuple[float, float]
+    belief: "_Belief", frequencies: Tensor, tolerance: Tensor, ends: tuple[float, float], window: Window
 ) -> tuple["_Belief", Tensor, Tensor]:
     """The belief, the frequencies (B, K) and the tolerance (B,), renewed where nonlinear least squares finds few.
 
     Then only what it finds is present, in the place of the nearest of the frequencies, with a vague
     amplitude. So its neighbours, which share the sinusoid with it, have to be called for anew.
     """
-    rest = belief.x - _gaussian(belief, _waves(frequencies, 0, belief.x.shape[1])).trend @ belief.trend.powers.T
-    found, counts = fit_sinusoids(rest, max(_FEW) + 1, ends)
+    if belief.trend.powers.shape[1] == 0:
+        fit = window.once(SinusoidFit, ends)
+    else:
+        trend = _gaussian(belief, _waves(frequencies, 0, belief.x.shape[1])).trend @ belief.trend.powers.T
+        fit = SinusoidFit(belief.x - trend, ends)
+    found, counts = fit.best(max(_FEW) + 1)
     nearest = (found[:, :, None] - frequencies[:, None]).abs().nan_to_num(math.inf).argmin(dim=2)
     places = torch.where(found.isnan(), frequencies.shape[1], nearest)  # a spare one for what is NaN
     present = pad(torch.zeros_like(frequencies), (0, 1)).scatter(1, places, 1.0)[:, :-1] > 0
@@ -279,7 +286,7 @@ class _Belief:
         mass: (P,) probability of each frequency for one component.
         components: range of the number of components.
         precision, shift: (B, P) the factor exp(-precision |a|^2 / 2 + Re(conj(shift) a)) of amplitude a.
-        noise: (B,) variance of the noise; known: (B,) whether it was given.
+        noise: (B,) variance of the noise; known: whether it is given, and not estimated.
         count: (B,) expected number of components.
     """
 
@@ -290,7 +297,7 @@ class _Belief:
     precision: Tensor
     shift: Tensor
     noise: Tensor
-    known: Tensor
+    known: bool
     count: Tensor
 
     def slab(self) -> tuple[Tensor, Tensor]:
@@ -307,10 +314,15 @@ class _Belief:
         power = (1 - self.noise[:, None]).clamp_min(0.05)
         return present, _SLACK * power * self.mass / present
 
+    def with_noise(self, unexplained: Tensor) -> "_Belief":
+        """The belief with the noise variance (B,) that is left unexplained, unless it is known."""
+        return self if self.known else replace(self, noise=unexplained.clamp(_LEAST_NOISE, 0.9))
 
-def _prior_belief(x: Tensor, powers: Tensor, mass: Tensor, components: tuple[int, int], noise: Tensor) -> _Belief:
-    shape, known = (len(x), len(mass)), ~noise.isnan()
-    level = torch.where(known, noise, noise_level(x).square().clamp_max(0.5))
+
+def _prior_belief(
+    x: Tensor, powers: Tensor, mass: Tensor, components: tuple[int, int], noise: Tensor, known: bool = True
+) -> _Belief:
+    shape = (len(x), len(mass))
     belief = _Belief(
         x,
         _Trend.prior(x, powers),
@@ -318,7 +330,7 @@ def _prior_belief(x: Tensor, powers: Tensor, mass: Tensor, components: tuple[int
         components,
         precision=x.new_ones(shape),
         shift=torch.zeros(shape, dtype=torch.complex128, device=x.device),
-        noise=level.clamp_min(_LEAST_NOISE),
+        noise=(noise if known else noise.clamp_max(0.5)).clamp_min(_LEAST_NOISE),
         known=known,
         count=x.new_full((len(x),), math.sqrt(components[0] * components[1])),
     )
@@ -453,8 +465,8 @@ class _Trend:
 
 def _explain(belief: _Belief, waves: Tensor) -> tuple[_Belief, Tensor]:
     """The belief with its noise re-estimated, unless it is known, and the (B,) unexplained variance."""
-    unexplained = _gaussian(belief, waves).unexplained.clamp(_LEAST_NOISE, 0.9)
-    return replace(belief, noise=torch.where(belief.known, belief.noise, unexplained)), unexplained
+    unexplained = _gaussian(belief, waves).unexplained
+    return belief.with_noise(unexplained), unexplained.clamp(_LEAST_NOISE, 0.9)
 
 
 def _spike_and_slab(
@@ -492,8 +504,7 @@ def _propagate(belief: _Belief, waves: Tensor, first: bool = False, damping: flo
     """
     posterior = _gaussian(belief, waves)
     if not first:
-        unexplained = posterior.unexplained.clamp(_LEAST_NOISE, 0.9)
-        belief = replace(belief, noise=torch.where(belief.known, belief.noise, unexplained))
+        belief = belief.with_noise(posterior.unexplained)
     present, slab = belief.slab()
     precision, shift, probability = _spike_and_slab(
         posterior.mean, posterior.variance, belief.precision, belief.shift, present, slab, 2

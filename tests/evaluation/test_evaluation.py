@@ -4,6 +4,7 @@ import hashlib
 import io
 import warnings
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,7 @@ from harmonics_lib import (
     score,
     window_forecaster,
 )
+from harmonics_lib.forecasters.base import DistributionForecaster
 
 # Periods and component counts are whole numbers: their digest is the same on every machine.
 DIGESTS = {
@@ -112,16 +114,16 @@ def test_calibration_tells_the_honest_from_the_boastful():
     assert calibration(Normal(torch.zeros_like(truth), 0.5), truth, levels) == pytest.approx(boastful, abs=0.005)
 
 
-def told(std):
+@dataclass(frozen=True)
+class told(DistributionForecaster):
     """Zero, with a distribution of the given standard deviation."""
 
-    def zero(x, horizon, unit):
-        return x.new_zeros(len(x), horizon)
+    std: float
 
-    def distribution(x, horizon, unit):
-        return zero(x, horizon, unit), x.new_full((len(x), horizon), std) / unit, x.new_ones(len(x), 1)
-
-    return window_forecaster(zero, distribution=distribution)
+    def _distribution(self, window, horizon):
+        x = window.x
+        zero = x.new_zeros(len(x), horizon)
+        return zero, (zero + self.std) / window.unit, x.new_ones(len(x), 1)
 
 
 def test_a_forecaster_that_knows_its_error_is_scored_by_its_distribution_and_others_by_their_distance():
@@ -130,7 +132,7 @@ def test_a_forecaster_that_knows_its_error_is_scored_by_its_distribution_and_oth
     assert point.mse == honest.mse == vague.mse
     assert point.crps == pytest.approx(SMALL.batch().future[:, :5].abs().mean().item())
     assert honest.crps < point.crps < vague.crps
-    zero = window_forecaster(lambda x, horizon, unit: x.new_zeros(len(x), horizon))
+    zero = window_forecaster(lambda x, horizon: x.new_zeros(len(x), horizon))
     assert score(zero, SMALL, 5).crps == pytest.approx(point.crps)
 
 

@@ -1,5 +1,9 @@
 """One boundary around every forecaster, classical or neural."""
 
+import copy
+import pickle
+from dataclasses import FrozenInstanceError, dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -7,15 +11,32 @@ from torch import nn
 
 from harmonics_lib import (
     CurriculumGRU,
+    HarmonicProcess,
     Seq2SeqGRU,
     SmallLSTM,
     UnstableForecast,
+    WienerNetwork,
+    auto_forecaster,
+    autoregression,
+    burg,
+    cadzow,
     central_interval,
+    check_forecaster,
+    conformal,
+    dft_extrapolation,
+    linear_mmse,
+    linear_prediction,
+    matrix_pencil,
     network_forecaster,
+    nonlinear_least_squares,
     persistence,
+    sparse_bayesian,
+    tufts_kumaresan,
     window_forecaster,
 )
-from harmonics_lib.forecasters.base import LIMIT, ProbabilisticForecaster
+from harmonics_lib.forecasters.base import LIMIT, Forecaster, ProbabilisticForecaster
+from harmonics_lib.forecasters.baselines import seasonal_naive, window_mean
+from harmonics_lib.forecasters.wrappers import beside_a_line, differenced
 
 
 class Growing(nn.Module):
@@ -25,7 +46,7 @@ class Growing(nn.Module):
         return 10 * lookback[:, -1:].expand(-1, horizon)
 
 
-def growing(x, horizon, unit):
+def growing(x, horizon):
     return Growing().forecast(x, horizon)
 
 
@@ -48,7 +69,7 @@ class Doubtful(Growing):
         return mean, torch.full_like(mean, 0.5), mean.new_full((len(mean), 1), 0.25)
 
 
-def doubtful(x, horizon, unit):
+def doubtful(x, horizon):
     return Doubtful().distribution(x, horizon)
 
 
@@ -72,11 +93,123 @@ def test_who_knows_no_error_offers_no_distribution():
     assert not isinstance(network_forecaster(SmallLSTM(4)), ProbabilisticForecaster)
 
 
+WHOLE = HarmonicProcess((1, 10))
+METHODS = [
+    persistence(),
+    window_mean(),
+    seasonal_naive(7),
+    dft_extrapolation("hann"),
+    linear_mmse(WHOLE, noise_std=0.1),
+    linear_prediction(10, ridge=1, backward=False),
+    tufts_kumaresan(10, 4),
+    autoregression("bic"),
+    burg(10),
+    cadzow(4),
+    matrix_pencil(6, True),
+    nonlinear_least_squares(3),
+    sparse_bayesian(WHOLE, trend="level"),
+    auto_forecaster(),
+    differenced(burg(10)),
+    beside_a_line(linear_mmse(WHOLE)),
+    beside_a_line(auto_forecaster(WHOLE)),
+    window_forecaster(growing, minimum=3),
+]
+
+
+@pytest.mark.parametrize("forecaster", METHODS, ids=[type(method).__name__ for method in METHODS])
+def test_a_forecaster_prints_its_settings_compares_copies_and_pickles(forecaster):
+    lookback = torch.randn(2, 20, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    for again in (copy.deepcopy(forecaster), pickle.loads(pickle.dumps(forecaster))):
+        assert again == forecaster and hash(again) == hash(forecaster) and repr(again) == repr(forecaster)
+        assert again.minimum == forecaster.minimum and again.maximum == forecaster.maximum
+        assert hasattr(again, "distribution") == hasattr(forecaster, "distribution")
+        assert torch.allclose(again(lookback, 3), forecaster(lookback, 3), rtol=0, atol=1e-9)
+    assert " at 0x" not in repr(forecaster).replace(repr(growing), "") and "\n" not in repr(forecaster)
+
+
+def test_settings_tell_forecasters_apart():
+    assert len(set(METHODS)) == len(METHODS)
+    assert linear_prediction(8) == linear_prediction(np.int64(8)) != linear_prediction(9) != burg(9)
+    assert repr(linear_prediction(8)) == "linear_prediction(order=8, ridge=None, backward=True)"
+    with pytest.raises(FrozenInstanceError):
+        linear_prediction(8).order = 9
+
+
+@pytest.mark.parametrize("forecaster", METHODS, ids=[type(method).__name__ for method in METHODS])
+def test_a_forecaster_knows_how_long_its_windows_must_be(forecaster):
+    least = torch.randn(1, forecaster.minimum, generator=torch.Generator().manual_seed(0))
+    assert forecaster(least, 2).shape == (1, 2)
+    if forecaster.minimum > 1:
+        with pytest.raises(ValueError, match=f"lookback must have at least {forecaster.minimum} samples"):
+            forecaster(least[:, 1:], 2)
+
+
+@pytest.mark.parametrize("kind", [SmallLSTM, WienerNetwork])
+def test_a_network_forecaster_copies_and_pickles(kind):
+    forecaster, lookback = network_forecaster(kind(8)), torch.ones(1, 100)
+    for again in (copy.deepcopy(forecaster), pickle.loads(pickle.dumps(forecaster))):
+        assert torch.equal(again(lookback, 3), forecaster(lookback, 3))
+        assert hasattr(again, "distribution") == hasattr(forecaster, "distribution") == (kind is WienerNetwork)
+
+
+@dataclass(frozen=True)
+class drift(Forecaster):
+    """A method of one's own."""
+
+    def _estimate(self, window, horizon):
+        slope = (window.x[:, -1:] - window.x[:, :1]) / (window.x.shape[1] - 1)
+        return window.x[:, -1:] + slope * torch.arange(1, horizon + 1)
+
+
+def test_a_subclass_with_an_estimate_is_a_forecaster():
+    assert drift()(torch.tensor([[0.0, 10.0, 20.0]]), 2).tolist() == [[30.0, 40.0]]
+    check_forecaster(drift(), length=20)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x, n: x[:, :1],
+        lambda x, n: None,
+        lambda x, n: x[:, :n].cdouble(),
+        lambda x, n: x[:, :n] > 0,
+        lambda x, n: x[:, :n].to_sparse(),
+        lambda x, n: x[:, :n].to("meta"),
+        lambda x, n: x[:, :n] / 0,
+        lambda x, n: torch.nested.nested_tensor([x[0]], layout=torch.jagged),
+    ],
+)
+def test_what_is_no_forecast_is_refused_wherever_it_comes_from(answer):
+    for forecaster in (window_forecaster(answer), beside_a_line(answer), differenced(answer)):
+        with pytest.raises(ValueError, match=r"expected a (finite )?forecast"):
+            forecaster(torch.randn(3, 20, generator=torch.Generator().manual_seed(0)), 5)
+
+
+@pytest.mark.parametrize("answer", [None, (1, 2), torch.distributions.Normal(torch.zeros(3, 5), 1.0)])
+def test_a_distribution_of_someone_elses_has_to_be_a_prediction(answer):
+    class Odd:
+        def __call__(self, lookback, horizon):
+            return lookback[:, :horizon]
+
+        def distribution(self, lookback, horizon):
+            return answer
+
+    with pytest.raises(ValueError, match="distribution to be a Prediction, got"):
+        conformal(Odd(), torch.ones(3, 20), torch.ones(3, 5))
+
+
+@pytest.mark.parametrize("odd", [persistence, linear_prediction, SmallLSTM(4), None])
+def test_a_class_or_a_network_is_no_forecaster_yet(odd):
+    for wrapper in (beside_a_line, differenced):
+        with pytest.raises(ValueError, match="forecaster must be a f"):
+            wrapper(odd)
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64])
 def test_a_forecaster_that_is_certain_has_a_distribution_all_the_same(dtype):
-    def certain(x, horizon, unit):
-        ahead = growing(0.1 * x, horizon, unit)
-        return ahead, torch.zeros_like(ahead), torch.zeros_like(unit)
+    def certain(x, horizon):
+        ahead = growing(0.1 * x, horizon)
+        return ahead, torch.zeros_like(ahead), x.new_zeros(len(x), 1)
 
     prediction = window_forecaster(growing, distribution=certain).distribution(torch.ones(1, 3, dtype=dtype), 2)
     low, high = central_interval(prediction.observed, 0.9)

@@ -25,7 +25,8 @@ from harmonics_lib import (
     tufts_kumaresan,
 )
 from harmonics_lib.forecasters.estimates import signal_rank
-from harmonics_lib.forecasters.recurrence import _of_rank, burg_weights, continue_clean
+from harmonics_lib.forecasters.recurrence import burg_weights, continue_clean, project_rank
+from harmonics_lib.forecasters.window import Window
 
 WHOLE = HarmonicProcess((1, 45), (2, 99))
 ANY = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
@@ -161,7 +162,7 @@ def test_cadzow_takes_noise_out_of_one_tone():
     batch = noisy_windows(100, components=1)
     cleaned = batch.past
     for _ in range(5):
-        cleaned = _of_rank(cleaned, torch.full((100,), 2))
+        cleaned = project_rank(cleaned, torch.full((100,), 2))
     singular = torch.linalg.svdvals(cleaned.unfold(1, 51, 1))
     assert (singular[:, 2] < 1e-3 * singular[:, 0]).all()
     left = (cleaned - batch.clean[:, :100]).square().mean().item()
@@ -170,19 +171,19 @@ def test_cadzow_takes_noise_out_of_one_tone():
 
 def test_the_rank_of_a_window_is_kept_by_antidiagonal_means():
     signal = mixture([7, 16], 60)
-    assert torch.allclose(_of_rank(signal, torch.full((4,), 4)), signal, atol=1e-12)
+    assert torch.allclose(project_rank(signal, torch.full((4,), 4)), signal, atol=1e-12)
 
 
 @pytest.mark.parametrize("length", [40, 99, 100])
 def test_noise_is_not_taken_for_a_clean_window(length):
     noise = torch.randn(200, length, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert not continue_clean(mixture([7, 16], length).repeat(50, 1) + 1e-2 * noise, 5)[1].any()
-    assert continue_clean(mixture([7, 16], length), 5)[1].all()
+    assert not continue_clean(Window.of(mixture([7, 16], length).repeat(50, 1) + 1e-2 * noise), 5)[1].any()
+    assert continue_clean(Window.of(mixture([7, 16], length)), 5)[1].all()
 
 
 def test_a_short_window_of_noise_is_not_clean():
     noise = torch.randn(1000, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    assert not continue_clean(noise / noise.abs().amax(dim=1, keepdim=True), 5)[1].any()
+    assert not continue_clean(Window.of(noise), 5)[1].any()
 
 
 def test_ridge_solves_the_normal_equations():

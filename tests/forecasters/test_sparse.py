@@ -1,4 +1,4 @@
-"""Sparse Bayesian forecasting: exact where it must be, and the mean of the posterior where that can be enumerated."""
+"""Sparse Bayesian forecasting is the mean of the posterior, where that can be enumerated, and knows its error."""
 
 import itertools
 import math
@@ -42,14 +42,14 @@ def tones(periods, length=150):
 
 @pytest.mark.parametrize("lookback", [100, 99])
 @pytest.mark.parametrize(
-    "process, periods",
-    [(WHOLE, [20]), (WHOLE, [7, 16, 50]), (ANY, [20.4]), (ANY, [4.1, 8.3, 31.4])],
+    "process, periods, least",
+    [(WHOLE, [20], 1e-6), (WHOLE, [7, 16, 50], 1e-6), (ANY, [20.4], 1e-6), (ANY, [4.1, 8.3, 31.4], 0.05)],
     ids=["one whole", "three whole", "one off the grid", "three off the grid"],
 )
-def test_clean_tones_go_on_exactly(process, periods, lookback):
+def test_few_clean_tones_go_on_nearly_exactly(process, periods, least, lookback):
     signal = tones(periods)
     ahead = sparse_bayesian(process)(signal[:, :lookback], 50)
-    assert torch.allclose(ahead, signal[:, lookback : lookback + 50], atol=1e-8)
+    assert (ahead - signal[:, lookback : lookback + 50]).square().mean().sqrt() < least
 
 
 def test_frequencies_that_move_beat_the_grid_they_start_from(monkeypatch):
@@ -73,11 +73,12 @@ def test_one_tone_of_any_period_is_forecast_as_well_as_by_nonlinear_least_square
 
 
 @pytest.mark.parametrize("prior", [WHOLE, ANY], ids=["whole", "any"])
-@pytest.mark.parametrize("components", [5, 45])
-def test_clean_windows_go_on_exactly_without_exception(prior, components):
-    process = HarmonicProcess(components, (2, 99), prior.integer_periods)
-    batch = process.sample(200, 110, 100, generator=random_stream(0, "clean"), dtype=torch.float64)
-    assert (sparse_bayesian(prior)(batch.past, 10) - batch.future).square().mean(dim=1).max() < 1e-9
+def test_many_components_are_not_continued_exactly_without_noise_either(prior):
+    """It is expectation propagation and nothing else; what continues such a window exactly is its recurrence."""
+    process = HarmonicProcess(20, (2, 99), prior.integer_periods)
+    batch = process.sample(20, 110, 100, generator=random_stream(0, "clean"), dtype=torch.float64)
+    errors = (sparse_bayesian(prior)(batch.past, 10) - batch.future).square().mean(dim=1)
+    assert 1e-9 < errors.median() < 0.03 * batch.future.square().mean()
 
 
 def test_a_known_frequency_stays_where_it_is():
@@ -252,9 +253,9 @@ def test_it_knows_when_it_is_sure():
     assert errors[sure].mean() < errors[~sure].mean() / 2
 
 
-def test_a_window_without_noise_is_continued_with_certainty():
+def test_it_is_almost_sure_of_few_tones_without_noise():
     prediction = sparse_bayesian(WHOLE).distribution(tones([7, 16, 50])[:, :100], 10)
-    assert prediction.observed.stddev.max() < 1e-6
+    assert prediction.observed.stddev.max() < 1e-4
 
 
 def test_a_long_window_is_read_in_its_last_2000_samples():
@@ -297,16 +298,6 @@ def test_a_slope_is_there_or_not():
     level = sparse_bayesian(ANY, trend="level").distribution(trended(0.1, 0)[0], 20).std[:, -1].median()
     assert without < 1.3 * level
     assert with_one > 1.5 * without
-
-
-@pytest.mark.parametrize("rounded", [False, True])
-def test_a_clean_window_runs_on_beside_a_line(rounded):
-    """Its differences have a recurrence; single precision is noise, of which differences make more: no longer clean."""
-    past, future = trended(0.0, 3.0)
-    past = past.float().double() if rounded else past
-    error = (sparse_bayesian(ANY, trend="line")(past, 20) - future).square().mean(dim=1)
-    assert error.median() < (1e-6 if rounded else 1e-20)
-    assert error.mean() < 1e-3
 
 
 def test_a_trend_is_conditioned_on_as_a_gaussian_of_great_variance_is():

@@ -18,13 +18,13 @@ from harmonics_lib import (
 from harmonics_lib.forecasters.wrappers import conformal_rank
 
 
-def bad(x, horizon, unit):
+def bad(x, horizon):
     return 0.3 * x[:, :1].expand(-1, horizon) + 0.2
 
 
-def boastful(x, horizon, unit):
+def boastful(x, horizon):
     """Certain of a bad forecast, the more the larger the window's last sample is."""
-    return bad(x, horizon, unit), 1e-3 / (0.1 + x[:, -1:].abs()).expand(-1, horizon), x.new_zeros(len(x), 1)
+    return bad(x, horizon), 1e-3 / (0.1 + x[:, -1:].abs()).expand(-1, horizon), x.new_zeros(len(x), 1)
 
 
 FORECASTERS = {"point": window_forecaster(bad), "distribution": window_forecaster(bad, distribution=boastful)}
