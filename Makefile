@@ -88,7 +88,7 @@ peers: build/peers/ready ## score other libraries, in an environment of their ow
 	build/peers/bin/python -m pytest -q tests/experiments/test_peers.py
 
 test: $(WITH)-test ## unit tests, and every published notebook against its outputs (nbval)
-	"$(BIN)/python" -m pytest tests results/notebooks --numprocesses=logical --dist=loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=600
+	"$(BIN)/python" -m pytest tests results/notebooks -rs --numprocesses=logical --nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
 colab: $(WITH)-test ## run a notebook as Colab would, in an empty environment with the committed package
 	"$(BIN)/python" -m pytest tests/test_colab.py -m colab

@@ -3,21 +3,16 @@
 import functools
 import math
 import re
-import subprocess
-import sys
 
 import pytest
-import test_playground
-import test_site
 import torch
+from pages import PHONE, WIDE, open_page, resize, serious_findings
 
 from harmonics_lib import HarmonicProcess, dft_extrapolation, load_forecaster
 from harmonics_lib.forecasters import sparse
 from harmonics_lib.forecasters.estimates import white_noise_level
 from harmonics_lib.signals.spectrum import dirichlet_kernel, energy_outside, harmonics, taper
 
-pytestmark = test_site.pytestmark
-browser, site, modules = test_site.browser, test_playground.site, test_playground.modules
 FIGURES = {
     "leakage": "02_spectral_leakage",
     "free_running": "03_small_lstm",
@@ -26,20 +21,10 @@ FIGURES = {
 }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """The site of the overview and the four pages, and the modules beside it."""
-    made = tmp_path_factory.mktemp("site")
-    command = [sys.executable, test_playground.ROOT / "site" / "build.py", made, "00_overview", *FIGURES.values()]
-    subprocess.run(command, capture_output=True, check=False)  # it warns of links to the pages that are left out
-    test_playground.shutil.copytree(test_playground.ROOT / "site" / "playground", made / "html" / "modules")
-    return made / "html"
-
-
 @pytest.fixture(scope="module", params=FIGURES)
-def shown(request, site, browser):
+def figure(request, site, browser):
     """The name of a figure, its page, and what goes wrong on it."""
-    page, wrong = test_site.opened(browser, f"{site}/{FIGURES[request.param]}.html")
+    page, wrong = open_page(browser, f"{site}/{FIGURES[request.param]}.html")
     ready(page, request.param)
     yield request.param, page, wrong
     page.close()
@@ -181,8 +166,8 @@ def test_roots_after_training_are_those_of_a_system_that_torch_trains(modules, k
     assert apart.amin(dim=0).max() < 1e-6 and apart.amin(dim=1).max() < 1e-6
 
 
-def test_a_figure_is_moved_by_keyboard_and_says_what_is_seen(shown):
-    name, page, wrong = shown
+def test_a_figure_is_moved_by_keyboard_and_says_what_is_seen(figure):
+    name, page, wrong = figure
     for control in page.locator(f"#{name} :is(input, select)").all():
         drawn, said = page.inner_html(f"#{name} .panels"), page.inner_text(f"#{name} .seen")
         control.press("ArrowRight" if control.get_attribute("type") == "range" else "ArrowDown")
@@ -196,8 +181,8 @@ def test_a_figure_is_moved_by_keyboard_and_says_what_is_seen(shown):
     assert wrong == []
 
 
-def test_a_figure_plays_only_when_asked_and_steps_and_goes_back(shown):
-    name, page, _ = shown
+def test_a_figure_plays_only_when_asked_and_steps_and_goes_back(figure):
+    name, page, _ = figure
     if name == "leakage":
         assert page.locator(f"#{name} button").count() == 0
         return
@@ -221,27 +206,27 @@ def test_a_figure_plays_only_when_asked_and_steps_and_goes_back(shown):
     assert slider.input_value() == stopped
 
 
-def test_a_figure_comes_after_its_still_and_not_on_paper_or_without_scripts(shown, folder):
-    name, page, _ = shown
+def test_a_figure_comes_after_its_still_and_not_on_paper_or_without_scripts(figure, site_folder):
+    name, page, _ = figure
     still = "() => { const all = [...document.querySelectorAll('.cell_output img, figure.moving')];"
     assert page.evaluate(f"{still} return all[all.findIndex(box => box.matches('.moving')) - 1].matches('img'); }}")
     page.emulate_media(media="print")
     assert not page.locator(f"#{name}").is_visible()
     page.emulate_media(media="screen")
-    assert "hidden></figure>" in (folder / f"{FIGURES[name]}.html").read_text()
+    assert "hidden></figure>" in (site_folder / f"{FIGURES[name]}.html").read_text()
     assert page.locator(".cell_output img[src$='.gif']").count() == 0
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(test_site.WIDE, "light"), (test_site.PHONE, "dark")])
-def test_a_figure_is_accessible_and_fits(shown, width, scheme):
-    name, page, wrong = shown
-    test_site.shown(page, width, scheme)
+@pytest.mark.parametrize(("width", "scheme"), [(WIDE, "light"), (PHONE, "dark")])
+def test_a_figure_is_accessible_and_fits(figure, width, scheme):
+    name, page, wrong = figure
+    resize(page, width, scheme)
     ready(page, name)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert test_site.serious_findings(page, f"#{name}") == {}
+    assert serious_findings(page, f"#{name}") == {}
     assert wrong == []
 
 
-def test_figures_are_small(folder):
-    files = [*(folder / "moving").iterdir(), folder / "playground" / "toolkit.css"]
+def test_figures_are_small(site_folder):
+    files = [*(site_folder / "moving").iterdir(), site_folder / "playground" / "toolkit.css"]
     assert len(files) == len(FIGURES) + 2 and sum(file.stat().st_size for file in files) < 3e5

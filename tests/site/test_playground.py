@@ -4,15 +4,12 @@ import itertools
 import json
 import math
 import re
-import shutil
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import pytest
-import test_site
 import torch
+from pages import PHONE, WIDE, open_page, resize, serious_findings
 
 from harmonics_lib import (
     HarmonicProcess,
@@ -31,35 +28,6 @@ ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("dft", "prediction", "mmse", "sparse", "lstm", "seq2seq", "curriculum", "noise")
 TOLERANCE = 1e-6  # in peaks, of double precision; networks, too, are computed in it
 COUNTS, NOISES, RANGES = (1, 2, 5, 10, 20, 45), (0.0, 0.02, 0.1, 0.2, 0.4), ((2, 99), (10, 60))
-WIDE, PHONE = 1280, 390  # pixels
-
-pytestmark = test_site.pytestmark
-browser = test_site.browser
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """The site of the overview and the playground only, and the playground's modules beside it."""
-    made = tmp_path_factory.mktemp("site")
-    command = [sys.executable, ROOT / "site" / "build.py", made, "00_overview"]
-    subprocess.run(command, capture_output=True, check=False)  # it warns of links to the pages that are left out
-    shutil.copytree(ROOT / "site" / "playground", made / "html" / "modules")
-    return made / "html"
-
-
-@pytest.fixture(scope="module")
-def site(folder):
-    with test_site.served(folder) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def modules(site, browser):
-    """A page from which the modules can be imported."""
-    page = browser.new_page()
-    page.goto(f"{site}/modules/chart.js")
-    yield page
-    page.close()
 
 
 def ready(page):
@@ -72,7 +40,7 @@ def playground(site, browser):
     pages = []
 
     def show(settings="", address=site):
-        page, wrong = test_site.opened(browser, f"{address}/playground.html{settings}")
+        page, wrong = open_page(browser, f"{address}/playground.html{settings}")
         pages.append(page)
         page.set_viewport_size({"width": WIDE, "height": 844})
         page.emulate_media(color_scheme="light")
@@ -122,9 +90,9 @@ FORECASTS = """async ([white, cases]) => {
 
 
 @pytest.fixture(scope="module")
-def forecasts(folder, modules):
+def forecasts(site_folder, modules):
     """Of each window: components, noise, and by method the greatest differences over 10 and 50 steps, in peaks."""
-    report = re.search(r'id="report">(.*?)</script>', (folder / "playground.html").read_text())[1]
+    report = re.search(r'id="report">(.*?)</script>', (site_folder / "playground.html").read_text())[1]
     given = list(windows())
     asked = []
     for _, _, process, window in given:
@@ -261,7 +229,7 @@ def picture(page):
 
 
 def test_a_newcomers_path(site, browser):
-    page, wrong = test_site.opened(browser, f"{site}/index.html")
+    page, wrong = open_page(browser, f"{site}/index.html")
     page.set_viewport_size({"width": WIDE, "height": 844})
     page.locator("a[href$='playground.html']:visible").first.click()
     ready(page)
@@ -286,7 +254,7 @@ def test_a_newcomers_path(site, browser):
     page.click("#copy")
     page.wait_for_function("document.getElementById('copied').textContent === 'Copied.'")
     link = page.evaluate("navigator.clipboard.readText()")
-    again, wrong_again = test_site.opened(browser, link)
+    again, wrong_again = open_page(browser, link)
     again.set_viewport_size({"width": WIDE, "height": 844})
     ready(again)
     assert picture(again) == picture(page)
@@ -356,8 +324,8 @@ def test_a_dropped_file_is_forecast_and_its_end_held_back_if_asked(playground):
     assert page.input_value("#numbers").count(", ") == 159
 
 
-def test_works_from_a_disk(playground, folder):
-    page, _ = playground(ALL, folder.as_uri())
+def test_works_from_a_disk(playground, site_folder):
+    page, _ = playground(ALL, site_folder.as_uri())
     assert all(all(row) for name, row in errors(page).items() if name != "your guess")
 
 
@@ -365,24 +333,24 @@ def test_works_from_a_disk(playground, folder):
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 def test_is_accessible_and_fits(playground, width, scheme):
     page, wrong = playground(ALL)
-    test_site.shown(page, width, scheme)
+    resize(page, width, scheme)
     ready(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert test_site.serious_findings(page) == {}
+    assert serious_findings(page) == {}
     assert wrong == []
 
 
 def test_on_a_phone_the_chart_stays_in_sight_down_to_the_last_method(playground):
     page, _ = playground(ALL)
-    test_site.shown(page, PHONE)
+    resize(page, PHONE)
     last = page.locator("#methods input").last
     last.evaluate("box => box.scrollIntoView({ block: 'end', behavior: 'instant' })")
     chart, box = page.locator("#signal").bounding_box(), last.bounding_box()
     assert chart["y"] >= 0 and chart["y"] + chart["height"] <= box["y"] < 844
 
 
-def test_is_small(folder):
-    files = [folder / "playground.html", *(folder / "playground").iterdir()]
+def test_is_small(site_folder):
+    files = [site_folder / "playground.html", *(site_folder / "playground").iterdir()]
     assert sum(file.stat().st_size for file in files) < 5e6
 
 

@@ -1,59 +1,24 @@
 """The site: built anew, served on loopback, and every page opened once in headless Chromium."""
 
 import functools
-import http.server
 import os
 import re
-import shutil
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urldefrag, urlsplit
 
 import nbformat
 import pytest
+from pages import PHONE, WIDE, one_of_each_look, open_page, resize, serious_findings
 
 from harmonics_lib.report.prose import pages_url
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "results" / "notebooks").glob("*.ipynb"))
 PAGES = ["index", *(path.stem for path in NOTEBOOKS[1:])]
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-WIDE, PHONE = 1200, 390  # pixels
-HANGS = 180_000  # milliseconds after which nothing comes any more
-
-playwright = pytest.importorskip("playwright.sync_api", reason="the site's tests need playwright")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="the site's tests need Chromium")
-
-
-@pytest.fixture(scope="module")
-def site_folder(tmp_path_factory):
-    """The pages, built by what make site calls."""
-    folder = tmp_path_factory.mktemp("site")
-    subprocess.run([sys.executable, ROOT / "site" / "build.py", folder], check=True)
-    return folder / "html"
-
-
-@contextmanager
-def served(folder):
-    """The address of a folder, while it is looked at."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def site(site_folder):
-    """Address of the site."""
-    with served(site_folder) as address:
-        yield address
 
 
 @pytest.mark.parametrize("version, names", [("3.10.9", ("41", "32", "e9")), ("3.11.2", ("24", "15", "ab"))])
@@ -100,8 +65,8 @@ def test_search_engines_find_every_page_and_the_lost_find_home(site_folder):
 
 
 @pytest.fixture(scope="module")
-def printed(tmp_path_factory):
-    """The folder that make pdf leaves."""
+def printed(tmp_path_factory, browser):
+    """The folder that make pdf leaves, which prints with what the browser fixture opens pages in."""
     folder = tmp_path_factory.mktemp("pdf")
     subprocess.run([sys.executable, ROOT / "site" / "pdf.py", folder], check=True)
     return folder
@@ -115,19 +80,18 @@ def test_the_report_is_printed_with_contents_links_and_all_of_its_pages(printed)
         assert f"/document-{name}".encode() in report, f"no link leads to {name}"
 
 
-def test_nothing_is_cut_on_paper(printed, browser):
-    with served(printed / "pdf" / "html") as address:
-        page, _ = opened(browser, f"{address}/index.html")
-        page.emulate_media(media="print")
-        shown(page, 673)  # A4 within its margins, in pixels
-        cut = page.evaluate("""() => {
-            const article = document.querySelector("article");
-            const edge = article.getBoundingClientRect().right + 1;
-            return [...article.querySelectorAll("pre, table, img, .katex-display")]
-                .filter(box => box.getBoundingClientRect().right > edge || box.scrollWidth > box.clientWidth + 1)
-                .map(box => box.outerHTML.slice(0, 200));
-        }""")
-        page.close()
+def test_nothing_is_cut_on_paper(printed, browser, serve):
+    page, _ = open_page(browser, f"{serve(printed / 'pdf' / 'html')}/index.html")
+    page.emulate_media(media="print")
+    resize(page, 673)  # A4 within its margins, in pixels
+    cut = page.evaluate("""() => {
+        const article = document.querySelector("article");
+        const edge = article.getBoundingClientRect().right + 1;
+        return [...article.querySelectorAll("pre, table, img, .katex-display")]
+            .filter(box => box.getBoundingClientRect().right > edge || box.scrollWidth > box.clientWidth + 1)
+            .map(box => box.outerHTML.slice(0, 200));
+    }""")
+    page.close()
     assert cut == []
 
 
@@ -138,70 +102,6 @@ def test_without_chromium_make_pdf_says_what_it_needs(tmp_path):
     assert (
         done.stdout == "make pdf prints with Chromium: expected chromium or google-chrome on the path, found neither.\n"
     )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """One context for all pages, so that what they share is fetched once."""
-    options = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    with playwright.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=CHROMIUM, args=options)
-        context = chromium.new_context()
-        context.set_default_timeout(HANGS)
-        yield context
-        chromium.close()
-
-
-def opened(browser, address):
-    """A page that has just begun to load, and the list of all that goes wrong or leaves the site."""
-    page, wrong = browser.new_page(), []
-    home = "/".join(address.split("/")[:3])
-    page.on(
-        "request", lambda request: request.url.startswith((home, "data:")) or wrong.append(f"leaves: {request.url}")
-    )
-    page.on("response", lambda response: response.status < 400 or wrong.append(f"{response.status}: {response.url}"))
-    page.on("requestfailed", lambda request: wrong.append(f"failed: {request.url}"))
-    page.on("console", lambda message: message.type != "error" or wrong.append(f"console: {message.text}"))
-    page.on("pageerror", lambda error: wrong.append(f"script: {error}"))
-    page.goto(address, wait_until="commit")
-    return page, wrong
-
-
-def shown(page, width=WIDE, scheme="light"):
-    """Show it so, end what moves, and wait until the page says that all has its size at this width."""
-    page.set_viewport_size({"width": width, "height": 844})
-    page.emulate_media(color_scheme=scheme)
-    page.wait_for_function(
-        """([width, scheme]) => {
-            document.getAnimations().forEach(moving => moving.finish());
-            return document.documentElement?.dataset.settled == width && !document.getAnimations().length
-                && matchMedia(`(prefers-color-scheme: ${scheme})`).matches;
-        }""",
-        arg=[width, scheme],
-    )
-
-
-def serious_findings(page, where=None, **options):
-    """What axe finds, of serious or critical impact: rule -> first place."""
-    results = axe.Axe().run(page, where, options={"resultTypes": ["violations"], **options}).response
-    return {v["id"]: v["nodes"][0]["html"] for v in results["violations"] if v["impact"] in ("serious", "critical")}
-
-
-def one_of_each_look(page):
-    """Where axe may judge colours: the first of all texts that have the same colours, font and backgrounds."""
-    page.evaluate("""() => {
-        const looks = new Set(), style = getComputedStyle;
-        const ground = box => box ? style(box).background + style(box).opacity + ground(box.parentElement) : "";
-        for (const box of document.querySelectorAll("body *")) {
-            const writes = [...box.childNodes].some(node => node.nodeType == Node.TEXT_NODE && node.data.trim());
-            if (!box.checkVisibility() || !(writes || box.matches("input"))) continue;
-            const {color, font, textDecoration} = style(box);
-            const look = [color, font, textDecoration, style(box.parentElement).color, ground(box)].join();
-            box.toggleAttribute("data-look", !looks.has(look));
-            looks.add(look);
-        }
-    }""")
-    return {"include": [["[data-look]"]]}
 
 
 @functools.cache
@@ -218,7 +118,7 @@ def fetched(address):
 def visit(request, site, browser):
     """A page, opened once for all its tests, what went wrong on it, and the notebook it was made from."""
     name, notebook = request.param
-    page, wrong = opened(browser, f"{site}/{name}.html")
+    page, wrong = open_page(browser, f"{site}/{name}.html")
     yield page, wrong, nbformat.read(notebook, as_version=4)
     page.close()
 
@@ -226,7 +126,7 @@ def visit(request, site, browser):
 class TestPage:
     def test_opens_without_an_error_or_a_request_elsewhere_and_is_accessible(self, visit):
         page, wrong, _ = visit
-        shown(page)
+        resize(page)
         assert wrong == []
         formulas = page.locator(".math").count()
         assert page.locator(".math .katex-html").count() == page.locator(".math math").count() == formulas
@@ -240,13 +140,13 @@ class TestPage:
 
     def test_is_accessible_in_the_dark(self, visit):
         page, *_ = visit
-        shown(page, scheme="dark")
+        resize(page, scheme="dark")
         colours = ["color-contrast", "link-in-text-block"]  # what else axe judges is the same in the dark
         assert serious_findings(page, one_of_each_look(page), runOnly=colours) == {}
 
     def test_fits_a_phone(self, visit):
         page, wrong, _ = visit
-        shown(page, PHONE)
+        resize(page, PHONE)
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
         assert serious_findings(page, runOnly=["scrollable-region-focusable"]) == {}
         assert wrong == []
@@ -255,7 +155,7 @@ class TestPage:
     def test_what_is_wider_than_its_column_scrolls_within_itself_and_shows_it(self, visit, width):
         """Formulas, tables, listings, figures: nothing stands out, and what is cut fades where it goes on."""
         page, *_ = visit
-        shown(page, width)
+        resize(page, width)
         page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = true)")
         wrong = page.evaluate("""async () => {
             const frame = () => new Promise(requestAnimationFrame);
@@ -280,13 +180,13 @@ class TestPage:
 
     def test_formulas_tables_and_listings_fit_a_wide_page(self, visit):
         page, *_ = visit
-        shown(page)
+        resize(page)
         wide = "all => all.filter(box => box.scrollWidth > box.clientWidth).map(box => box.textContent.slice(0, 80))"
         assert page.eval_on_selector_all("div.math, .table-wrapper, .cell_output, .cell_output pre", wide) == []
 
     def test_numbers_and_intervals_in_tables_stay_in_one_line(self, visit):
         page, *_ = visit
-        shown(page, PHONE)
+        resize(page, PHONE)
         broken = page.evaluate("""() => {
             const texts = document.createTreeWalker(document.querySelector("article"), NodeFilter.SHOW_TEXT);
             const range = document.createRange(), broken = [];
@@ -305,7 +205,7 @@ class TestPage:
 
     def test_after_a_formula_stands_one_comma_where_one_was_written(self, visit):
         page, *_ = visit
-        shown(page)
+        resize(page)
         doubled = page.evaluate("""[...document.querySelectorAll(".together")]
             .filter(box => (box.nextSibling?.textContent ?? "").startsWith(box.lastChild.textContent))
             .map(box => box.parentElement.textContent.slice(0, 80))""")
@@ -313,7 +213,7 @@ class TestPage:
 
     def test_solutions_are_folded_and_open_with_all_they_hold(self, visit):
         page, _, notebook = visit
-        shown(page)
+        resize(page)
         written = sum(cell.source.count("<summary>Solution</summary>") for cell in notebook.cells)
         solutions = page.locator("li > details:has(> summary:text-is('Solution'))")
         assert solutions.count() == written
@@ -328,7 +228,7 @@ class TestPage:
 
     def test_code_that_unfolds_or_narrows_later_scrolls_by_keyboard(self, visit):
         page, *_ = visit
-        shown(page)
+        resize(page)
         page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = true)")
         page.eval_on_selector_all(".cell_input", "all => all.forEach(cell => cell.style.width = '9rem')")
         page.wait_for_function(
@@ -344,7 +244,7 @@ class TestPage:
 
     def test_lines_of_88_characters_fit_folded_or_not(self, visit):
         page, *_ = visit
-        shown(page)
+        resize(page)
         cut = page.evaluate("""() => {
             const folds = document.querySelectorAll("details"), cut = [];
             folds.forEach(fold => fold.open = true);
@@ -387,8 +287,8 @@ class TestPage:
 
 
 def test_search_finds_a_page(site, browser):
-    page, wrong = opened(browser, f"{site}/search.html?q=leakage")
-    shown(page)
+    page, wrong = open_page(browser, f"{site}/search.html?q=leakage")
+    resize(page)
     page.wait_for_function("""/finished/.test(document.querySelector(".search-summary")?.textContent)
         && [...document.querySelectorAll("#search-results li")].every(found => found.children.length > 1)""")
     assert any("02_spectral" in a.get_attribute("href") for a in page.locator("#search-results li a").all())
