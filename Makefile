@@ -1,6 +1,7 @@
 PYTHON ?= python3
 NB ?=
 GPUS ?= 1
+JOBS ?= -1
 
 # Everything runs in the active environment if this checkout is installed there, as environment.yml does it, and else in
 # .venv, which is made when it is missing. What is active for something else stays as it is; make VENV=folder names any.
@@ -20,7 +21,10 @@ export MALLOC_TOP_PAD_ = 268435456
 export HARMONICS_RETRAIN = $(RETRAIN)
 unexport MPLBACKEND JUPYTER_PATH
 
-.PHONY: help setup report quick train limit measured peers test colab site pdf lint lab badges bench lock clean
+# The tables that the report only reads, a target each (from nothing: an hour, half an hour, and minutes).
+TABLES := grid limit coverage measured
+
+.PHONY: help setup report quick train tables $(TABLES) peers test colab site pdf lint lab badges bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -71,11 +75,11 @@ train: setup ## train a published network anew (NAME=curriculum_gru; GPUS=4 for 
 	$(if $(NAME),,$(error name a published network, for example make train NAME=curriculum_gru))
 	$(if $(filter 1,$(GPUS)),"$(BIN)/python","$(BIN)/torchrun" --standalone --nproc-per-node=$(GPUS)) -m harmonics_lib.report train $(NAME)
 
-limit: setup ## bring two tables up to date that the report only reads: the Bayes limit (half an hour), coverage
-	"$(BIN)/python" -m experiments limit
+tables: setup ## bring all tables up to date that the report only reads, on every core or on JOBS of them
+	for table in $(TABLES); do "$(BIN)/python" -m experiments $$table --jobs $(JOBS) || exit 1; done
 
-measured: setup ## score every method on the measured series anew, which the report only reads (five minutes)
-	"$(BIN)/python" -m experiments measured
+$(TABLES): setup
+	"$(BIN)/python" -m experiments $@ --jobs $(JOBS)
 
 build/peers/ready: requirements-peers.lock pyproject.toml
 	$(PYTHON) -m venv build/peers
@@ -83,8 +87,8 @@ build/peers/ready: requirements-peers.lock pyproject.toml
 	touch $@
 
 peers: build/peers/ready ## score other libraries, in an environment of their own (ANEW=1 for all; else what is missing)
-	$(if $(filter 1,$(ANEW)),rm -rf results/metrics/peers*.* build/peers-trained)
-	build/peers/bin/python -m experiments.peers
+	$(if $(filter 1,$(ANEW)),rm -rf build/peers-trained)
+	build/peers/bin/python -m experiments peers --jobs $(JOBS) $(if $(filter 1,$(ANEW)),--anew)
 	build/peers/bin/python -m pytest -q tests/experiments/test_peers.py
 
 test: $(WITH)-test ## unit tests, and every published notebook against its outputs (nbval)
@@ -114,7 +118,7 @@ badges: setup ## write the repository's URL from pyproject.toml into badges and 
 	$(RUN) prose
 
 bench: setup ## measure speeds anew, as ratios, into results/benchmarks
-	for script in $(filter-out %/common.py,$(wildcard experiments/benchmarks/*.py)); do "$(BIN)/python" $$script || exit 1; done
+	"$(BIN)/python" -m experiments bench
 
 # Of the locks, the second is for make peers alone: its libraries ask for versions that the report would not take.
 REPORT_LOCK := $(foreach extra,report tracking cluster site,--extra $(extra)) $(foreach group,install test lint lab,--group $(group))

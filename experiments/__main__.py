@@ -1,40 +1,63 @@
-"""The command line of the tables that the notebooks only read: ``python -m experiments`` limit, measured."""
+"""The command line of the tables that notebooks only read: ``python -m experiments`` and the name of a command."""
 
-from collections.abc import Callable
+import subprocess
+import sys
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import click
 
-from experiments.coverage import write_coverage
-from experiments.limit import write_limit
-from experiments.measured import write_measured, write_one_step
-from harmonics_lib.paths import results_dir
-from harmonics_lib.published.store import record_checksums
-
-
-def _write_tables(**writers: Callable[[Path], None]) -> None:
-    """Bring published tables up to date, by name, and their checksums."""
-    for name, write in writers.items():
-        path = results_dir() / "metrics" / f"{name}.csv"
-        write(path)
-        record_checksums([path])
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+#: By command: the module that makes its tables, and what they are.
+TABLES = {
+    "grid": ("experiments.grid", "errors of every method on the grid"),
+    "limit": ("experiments.limit", "the Bayes limit"),
+    "coverage": ("experiments.coverage", "the coverage of intervals"),
+    "measured": ("experiments.measured", "errors of every method on the measured series"),
+    "peers": (
+        "experiments.peers.tables",
+        "errors of other libraries, where they are installed, and of ours beside them",
+    ),
+}
 
 
 @click.group()
 def main():
-    """Make the tables that the notebooks only read."""
+    """Make the tables that notebooks only read: what is missing, or comes from other code or settings."""
+
+
+def fill(module: str, only: tuple[str, ...], jobs: int, anew: bool, adopt: bool, status: bool) -> None:
+    """Bring the tables of a module up to date, or say what it would take."""
+    for table, keys, work in import_module(module).tables():
+        name = table.path.stem
+        if anew:
+            table.forget(keys)
+        if adopt:
+            click.echo(f"{name}: same numbers for {', '.join(map(str, table.adopt(keys, work))) or 'none'}")
+        elif not status:
+            table.fill(keys, work, jobs, only)
+        click.echo(f"{name}: {len(keys)} parts, {len(table.stale(keys))} of them missing or out of date")
+
+
+OPTIONS = [
+    click.Argument(["only"], nargs=-1),
+    click.Option(["--jobs"], default=1, help="Processes at a time."),
+    click.Option(["--anew"], is_flag=True, help="Compute all anew; rows stay until they are replaced."),
+    click.Option(["--adopt"], is_flag=True, help="Keep rows of changed code where a sample comes out the same."),
+    click.Option(["--status"], is_flag=True, help="Only say how much is missing or out of date."),
+]
+for _name, (_module, _what) in TABLES.items():
+    main.add_command(click.Command(_name, params=OPTIONS, callback=partial(fill, _module), help=f"Make {_what}."))
 
 
 @main.command()
-def limit():
-    """Bring up to date the Bayes limit, and the coverage of intervals."""
-    _write_tables(coverage=write_coverage, bayes_limit=write_limit)
-
-
-@main.command()
-def measured():
-    """Score every method on the measured series anew."""
-    _write_tables(measured=write_measured, measured_one_step=write_one_step)
+@click.argument("names", nargs=-1)
+def bench(names: tuple[str, ...]):
+    """Measure speeds anew, of all benchmarks or of those of these names."""
+    scripts = sorted(path for path in BENCHMARKS.glob("*.py") if path.stem != "common")
+    for script in (path for path in scripts if not names or path.stem in names):
+        subprocess.run([sys.executable, script], check=True)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,13 @@
-"""The tables of the measured series: errors of every method, window by window, and errors of one step in a row.
+"""The measured series: errors of every method, window by window, and errors of one step in a row; five minutes."""
 
-Long lookbacks take minutes, and so these tables have a command of their own (``make measured``).
-"""
-
-from collections.abc import Mapping
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
-from tqdm import tqdm
 
+from experiments.keys import key
+from experiments.table import Table
 from harmonics_lib.evaluation.measured import MEASURED, load_measured, measured_windows, relative_errors
 from harmonics_lib.forecasters.auto import auto_forecaster
 from harmonics_lib.forecasters.base import Forecaster
@@ -27,16 +23,18 @@ from harmonics_lib.forecasters.recurrence import (
 )
 from harmonics_lib.forecasters.sparse import sparse_bayesian
 from harmonics_lib.forecasters.wrappers import beside_a_line, differenced
+from harmonics_lib.paths import data_dir
 from harmonics_lib.published.networks import load_forecaster
 from harmonics_lib.signals.process import HarmonicProcess
-from harmonics_lib.training.directory import write_atomically
 
 LOOKBACK, HORIZONS = 100, (10, 24)
 ROW = 100  # origins one after another, whose errors of one step show what a model leaves
 
 
-def methods(season: int, lookback: int) -> dict[str, Forecaster]:
-    """Every method of the report by name, for a series of this season; networks only where they read all samples."""
+@cache
+def methods(series: str, lookback: int) -> dict[str, Forecaster]:
+    """Every method of the report by name, for a series; networks only where they read all samples."""
+    season = MEASURED[series].season if lookback == LOOKBACK else MEASURED[series].long_season
     any_period = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
     longer = HarmonicProcess((1, 45), (2, 10 * lookback), integer_periods=False, uniform="frequency")
     named = {
@@ -71,36 +69,42 @@ def methods(season: int, lookback: int) -> dict[str, Forecaster]:
     return named
 
 
-def window_errors(named: Mapping[str, Forecaster], past: Tensor, future: Tensor) -> pd.DataFrame:
-    """A row for each method, window and horizon: its mean squared error relative to the variance of the window."""
-    parts = []
-    for method, forecaster in named.items():
-        errors = relative_errors(forecaster, past, future)
-        for horizon in HORIZONS:
-            row = {"method": method, "window": np.arange(len(past)), "horizon": horizon}
-            parts.append(pd.DataFrame(row | {"error": errors[:, :horizon].mean(dim=1).numpy()}))
+def tables() -> list[tuple]:
+    """The tables ``measured`` and ``measured_one_step``, the keys of their parts, and how a part is computed.
+
+    Of the first, a row for each window and horizon: the mean squared error relative to the variance of the
+    window, after 100 samples and after the series' longer lookback. Of the second, a row for each of
+    the last 100 origins: the error of one step of ``auto``, relative to the window's standard deviation.
+    """
+    columns, keys = ["method", "series", "lookback"], {}
+    for name, known in MEASURED.items():
+        data = (data_dir() / f"{name}.csv").read_bytes()
+        for lookback in (LOOKBACK, known.long):
+            for method, forecaster in methods(name, lookback).items():
+                keys[method, name, lookback] = key(relative_errors, measured_windows, known, data, HORIZONS, forecaster)
+    one_step = {(name,): keys["auto", name, LOOKBACK] for name in MEASURED}
+    return [
+        (Table("measured", columns), keys, window_errors),
+        (Table("measured_one_step", ["series"]), one_step, one_step_errors),
+    ]
+
+
+def window_errors(method: str, series: str, lookback: int) -> pd.DataFrame:
+    """A method's errors on a series, a row for each horizon and window."""
+    errors = relative_errors(
+        methods(series, lookback)[method], *measured_windows(series, lookback, max(HORIZONS))
+    )  # (B, H)
+    parts = [
+        pd.DataFrame({"horizon": horizon, "window": np.arange(len(errors)), "error": errors[:, :horizon].mean(dim=1)})
+        for horizon in HORIZONS
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
-def write_measured(path: Path) -> None:
-    """The errors of every method on every series, after 100 samples and after the series' longer lookback."""
-    parts = []
-    for name in tqdm(MEASURED, desc="measured series"):
-        known = MEASURED[name]
-        for lookback, season in ((LOOKBACK, known.season), (known.long, known.long_season)):
-            errors = window_errors(methods(season, lookback), *measured_windows(name, lookback, max(HORIZONS)))
-            parts.append(errors.assign(series=name, lookback=lookback))
-    columns = ["series", "lookback", "method", "horizon", "window", "error"]
-    write_atomically(path, pd.concat(parts)[columns].to_csv(index=False, float_format="%.4g").encode())
-
-
-def write_one_step(path: Path) -> None:
-    """Errors of one step, relative to the windows' standard deviation, at the last 100 origins of every series."""
-    columns = {}
-    for name in MEASURED:
-        values = torch.from_numpy(load_measured(name).to_numpy(dtype=float, copy=True))
-        past, future = values.unfold(0, LOOKBACK + 1, 1)[-ROW:].split([LOOKBACK, 1], dim=1)
-        level = past.mean(dim=1, keepdim=True)
-        error = (future - level - auto_forecaster()(past - level, 1)) / past.std(dim=1, keepdim=True, correction=0)
-        columns[name] = error[:, 0].numpy()
-    write_atomically(path, pd.DataFrame(columns).to_csv(index=False, float_format="%.4g").encode())
+def one_step_errors(series: str) -> pd.DataFrame:
+    """Errors of one step of ``auto`` on a series, a row for each of 100 origins one after another."""
+    values = torch.from_numpy(load_measured(series).to_numpy(dtype=float, copy=True))
+    past, future = values.unfold(0, LOOKBACK + 1, 1)[-ROW:].split([LOOKBACK, 1], dim=1)
+    level = past.mean(dim=1, keepdim=True)
+    error = (future - level - auto_forecaster()(past - level, 1)) / past.std(dim=1, keepdim=True, correction=0)
+    return pd.DataFrame({"origin": range(ROW), "error": error[:, 0].numpy()})

@@ -27,7 +27,6 @@ from harmonics_lib.paths import build_dir
 
 LOOKBACK, HORIZON = 100, 24
 PROCESSES = [HarmonicProcess((1, 45), (2, 99), whole, noise_std=(0.003, 0.4)) for whole in (True, False)]
-NAMES = ("NHITS", "PatchTST", "LightGBM")
 PART = 10_000  # signals drawn at a time, of whole and of any periods in turn
 SIGNALS = 1_000_000  # for a network; the trees of LightGBM get 40,000
 STEPS = {"NHITS": 24_000, "PatchTST": 6000}  # of 512 signals: the hour of one core that the noise network has
@@ -88,9 +87,9 @@ def _common(name: str) -> dict:
 
 
 @cache
-def network(name: str, make: Callable) -> Forecaster:
+def network(name: str) -> Forecaster:
     """A network of neuralforecast, trained when its weights are not in ``build/`` yet."""
-    model, weights = make(), folder() / f"{name}.safetensors"
+    model, weights = {"NHITS": nhits, "PatchTST": patch_tst}[name](), folder() / f"{name}.safetensors"
     if not weights.exists():
         _train(model, weights)
     model.load_state_dict(load_file(weights))

@@ -1,21 +1,28 @@
-"""The methods that ``make peers`` compares: where each comes from, its settings, and what it assumes."""
+"""The methods that ``make peers`` compares: where each comes from, its settings, and what it assumes.
 
-from collections.abc import Callable
+Other libraries live in an environment of their own (``make peers``); ours are scored in either.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 
-from experiments.peers import learned, local
-from harmonics_lib import (
-    HarmonicProcess,
-    SignalBatch,
-    auto_forecaster,
-    linear_mmse,
-    linear_prediction,
-    persistence,
-    sparse_bayesian,
-)
+from experiments.grid import process_of
+from experiments.keys import key
+from harmonics_lib.evaluation.grid import score_cell
+from harmonics_lib.forecasters.auto import auto_forecaster
 from harmonics_lib.forecasters.base import Forecaster
+from harmonics_lib.forecasters.baselines import persistence
+from harmonics_lib.forecasters.linear import linear_mmse
+from harmonics_lib.forecasters.recurrence import linear_prediction
+from harmonics_lib.forecasters.sparse import sparse_bayesian
+from harmonics_lib.signals.process import SignalBatch
 
+OURS = "harmonics-lib"
+PACKAGES = ("darts", "lightgbm", "mlforecast", "neuralforecast", "pydmd", "statsforecast", "statsmodels")
+LEARNED = ("NHITS", "PatchTST", "LightGBM")
 SLOW, FAST = (200,), (200, 1000)  # windows of a cell; the first 200 are those that every method has forecast
 
 
@@ -43,28 +50,36 @@ class Method:
 
     @property
     def words(self) -> dict[str, str]:
-        """What is told of it: if that changes, so may its forecasts."""
-        told = {"package": self.package, "settings": self.settings, "assumes": self.assumes}
-        return told | {"version": version(self.package)}
+        """What the table says of it."""
+        told = {"package": self.package, "version": version(self.package)}
+        return told | {"settings": self.settings, "assumes": self.assumes}
 
-
-def _process(batch: SignalBatch) -> HarmonicProcess:
-    """What a Bayesian is told: how many sinusoids there may be, and whether their periods are whole numbers."""
-    return HarmonicProcess((1, 45), (2, 99), integer_periods=bool((batch.periods == batch.periods.round()).all()))
+    def key(self, batches: Sequence[SignalBatch]) -> str | None:
+        """Of ours, that of its code; of another library, that of its version and settings, or None where it is not."""
+        if self.package == OURS:
+            return key(score_cell, [self.make(batch) for batch in batches])
+        if not all(map(find_spec, PACKAGES)):
+            return None
+        return key(self.package, version(self.package), self.settings)
 
 
 def _ours(settings: str, assumes: str, make: Callable[[SignalBatch], Forecaster]) -> Method:
-    return Method("harmonics-lib", settings, assumes, make, lookbacks=())
+    return Method(OURS, settings, assumes, make, lookbacks=())
+
+
+def _adapter(place: str, name: str, *told) -> Forecaster:
+    """What a function of ``local`` or ``learned`` makes, which only the peers' environment can import."""
+    return getattr(import_module(f"experiments.peers.{place}"), name)(*told)
 
 
 _TOLD = "1 to 45 sinusoids, periods of 2 to 99, whole or any as the cell has them"
 _TRAINED = "the signals that it was trained on: those of the noise network"
 
 METHODS = {
-    "sparse Bayesian": _ours("its own", _TOLD, lambda batch: sparse_bayesian(_process(batch))),
-    "auto": _ours("its own", _TOLD, lambda batch: auto_forecaster(_process(batch))),
+    "sparse Bayesian": _ours("its own", _TOLD, lambda batch: sparse_bayesian(process_of(batch))),
+    "auto": _ours("its own", _TOLD, lambda batch: auto_forecaster(process_of(batch))),
     "linear prediction": _ours("order 66, its own ridge", "a recurrence", lambda batch: linear_prediction()),
-    "linear MMSE": _ours("its own", _TOLD + ", in the mean", lambda batch: linear_mmse(_process(batch))),
+    "linear MMSE": _ours("its own", _TOLD + ", in the mean", lambda batch: linear_mmse(process_of(batch))),
     "persistence": _ours("none", "nothing", lambda batch: persistence()),
     "AutoARIMA": Method(
         "statsforecast",
@@ -72,7 +87,7 @@ METHODS = {
         "regression on sines and cosines of the 2, 4 and 6 strongest peaks (better with 1, worse with 20, three times "
         "the time)",
         "a short recurrence driven by white noise, once or twice integrated or not",
-        lambda batch: local.auto_arima(),
+        lambda batch: _adapter("local", "auto_arima"),
         SLOW,
         ("whole",),
         ("100",),
@@ -81,14 +96,14 @@ METHODS = {
         "statsforecast",
         "every form, season of the strongest peak up to 24; tried: a season always (worse)",
         "a level, a slope and one season that drift",
-        lambda batch: local.auto_ets(),
+        lambda batch: _adapter("local", "auto_ets"),
         SLOW,
     ),
     "AutoCES": Method(
         "statsforecast",
         "season of the strongest peak",
         "complex level and one season that drift",
-        lambda batch: local.auto_ces(),
+        lambda batch: _adapter("local", "auto_ces"),
         SLOW,
     ),
     "MSTL": Method(
@@ -96,21 +111,21 @@ METHODS = {
         "seasons of the 2 strongest peaks, AutoETS for the rest; tried: 1 season (better with 1 component), 3 seasons, "
         "AutoARIMA for the rest",
         "two seasons of whole periods of at most half the window, and a trend",
-        lambda batch: local.mstl(),
+        lambda batch: _adapter("local", "mstl"),
         SLOW,
     ),
     "AutoReg": Method(
         "statsmodels",
         "order up to N / 3 by AIC, no constant; tried: BIC, HQIC, up to 16 to 45 lags, a constant",
         "a recurrence driven by white noise",
-        lambda batch: local.autoreg(),
+        lambda batch: _adapter("local", "autoreg"),
     ),
     "UnobservedComponents": Method(
         "statsmodels",
         "cycles with the periods of the 3 strongest peaks, no level; tried: 5 and 8 cycles, one cycle of any period, "
         "a level",
         "three sinusoids of the periodogram's periods whose amplitudes and phases drift, and noise",
-        lambda batch: local.unobserved_components(),
+        lambda batch: _adapter("local", "unobserved_components"),
         SLOW,
     ),
     "Gaussian process": Method(
@@ -118,7 +133,7 @@ METHODS = {
         "periodic kernels at the 5 strongest peaks, a squared exponential and noise, by marginal likelihood; "
         "tried: 1, 2 and 3 peaks, no squared exponential (worse), amplitudes that drift",
         "five waveforms that repeat themselves, something smooth, and white noise",
-        lambda batch: local.gaussian_process(),
+        lambda batch: _adapter("local", "gaussian_process"),
         SLOW,
         ("whole",),
         ("100",),
@@ -129,27 +144,27 @@ METHODS = {
         "tried: 33 to 75 delays, rank by 90, 99 and 99.5 % of the energy, forward and backward, total least squares, "
         "BOPDMD",
         "a sum of exponentials",
-        lambda batch: local.hankel_dmd(),
+        lambda batch: _adapter("local", "hankel_dmd"),
     ),
     "Hankel DMD, told": Method(
         "pydmd",
         "as Hankel DMD, but 0.6 N delays, and told the number of sinusoids; tried: 0.5 N and 0.55 N (worse in noise)",
         "a sum of as many exponentials as there are",
-        local.hankel_dmd_told,
+        lambda batch: _adapter("local", "hankel_dmd_told", batch),
         lookbacks=(),
     ),
     "FFT": Method(
         "darts",
         "the strongest bin; tried: 3, 5, 10, all",
         "the window repeats itself",
-        lambda batch: local.darts_fft(),
+        lambda batch: _adapter("local", "darts_fft"),
     ),
     "NHITS": Method(
         "neuralforecast",
         "3 stacks of 2 layers of 512 at full resolution, 24,000 steps of 512 signals; "
         "tried: pooling and interpolation as by default (worse)",
         _TRAINED,
-        lambda batch: learned.network("NHITS", learned.nhits),
+        lambda batch: _adapter("learned", "network", "NHITS"),
         lookbacks=("100",),
     ),
     "PatchTST": Method(
@@ -157,7 +172,7 @@ METHODS = {
         "3 layers of 128 units, patches of 16 every 8, no dropout, 6,000 steps of 512 signals; "
         "tried in its place: TiDE (worse)",
         _TRAINED,
-        lambda batch: learned.network("PatchTST", learned.patch_tst),
+        lambda batch: _adapter("learned", "network", "PatchTST"),
         lookbacks=("100",),
     ),
     "LightGBM": Method(
@@ -165,7 +180,7 @@ METHODS = {
         "400 trees of 63 leaves for each step ahead, on 100 lags of 40,000 signals; "
         "tried: one model, one step ahead and run on (worse)",
         _TRAINED,
-        lambda batch: learned.lightgbm(),
+        lambda batch: _adapter("learned", "lightgbm"),
         lookbacks=("100",),
     ),
 }

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harmonics_lib.arguments import (
-    check_coverage,
-    check_whole,
-    shown,
-)
-
-if TYPE_CHECKING:
-    pass  # at run time only where a table is made: importing it takes half a second
+from harmonics_lib.arguments import check_coverage, check_whole, shown
 
 
 def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples: int = 1000, block: int = 1) -> tuple:
@@ -50,6 +42,8 @@ def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples:
 
 def _finite_samples(samples) -> np.ndarray:
     """(B, …) samples as an array, if they are finite numbers."""
+    if np.ma.isMaskedArray(samples):
+        raise ValueError("samples must be an array without a mask, got a masked one; give samples.compressed()")
     try:
         array = np.asarray(samples)
     except (ValueError, RuntimeError, TypeError) as error:  # rows of several lengths, a tensor without values

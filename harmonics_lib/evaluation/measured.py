@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harmonics_lib.arguments import check_choice, check_function, check_whole
+from harmonics_lib.arguments import check_choice, check_whole
 from harmonics_lib.checksums import read_intact
-from harmonics_lib.forecasters.base import Forecaster, check_windows
+from harmonics_lib.forecasters.base import ForecastFunction, ask, check_forecaster_function, check_windows
 from harmonics_lib.paths import data_dir
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def measured_windows(name: str, lookback: int = 100, horizon: int = 24) -> tuple
     return around[:, :lookback], around[:, lookback:]
 
 
-def relative_errors(forecaster: Forecaster, past: Tensor, future: Tensor) -> Tensor:
+def relative_errors(forecaster: ForecastFunction, past: Tensor, future: Tensor) -> Tensor:
     """Squared errors, relative to the variance of each window, whose mean is taken out before it is forecast.
 
     1 is what one makes who forecasts the window's mean, where a series goes on as it was.
@@ -102,9 +102,10 @@ def relative_errors(forecaster: Forecaster, past: Tensor, future: Tensor) -> Ten
         (B, H).
 
     Raises:
-        ValueError: windows that are not (B, N) and (B, H), or not finite, or that do not vary.
+        ValueError: what is no forecaster; windows that are not (B, N) and (B, H), or not finite, or that do
+            not vary; a forecast of another shape or one that is not finite.
     """
-    check_function("forecaster", forecaster)
+    check_forecaster_function("forecaster", forecaster)
     check_windows("past", past)
     check_windows("future", future)
     if len(past) != len(future):
@@ -112,4 +113,5 @@ def relative_errors(forecaster: Forecaster, past: Tensor, future: Tensor) -> Ten
     level, variance = past.mean(dim=1, keepdim=True), past.var(dim=1, keepdim=True, correction=0)
     if not (variance > 0).all():
         raise ValueError(f"past must vary in every window, got {int((variance == 0).sum())} that do not")
-    return (forecaster(past - level, future.shape[1]) + level - future).square() / variance
+    ahead, _ = ask(forecaster, past - level, future.shape[1])
+    return (ahead + level - future).square() / variance

@@ -6,32 +6,25 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from harmonics_lib.arguments import (
-    check_function,
-    check_kind,
-    check_whole,
-    shown,
-)
+from harmonics_lib.arguments import check_kind, check_whole, shown
+from harmonics_lib.evaluation.intervals import bootstrap_interval
+from harmonics_lib.evaluation.testsets import FrozenSet, draw_once
 from harmonics_lib.forecasters.base import (
     LIMIT,
-    Forecaster,
-    ProbabilisticForecaster,
+    ForecastFunction,
+    Prediction,
     UnstableForecast,
+    ask,
     central_interval,
+    check_forecaster_function,
 )
 from harmonics_lib.signals.process import SignalBatch
-
-if TYPE_CHECKING:
-    pass  # at run time only where a table is made: importing it takes half a second
-from harmonics_lib.evaluation.intervals import bootstrap_interval
-from harmonics_lib.evaluation.testsets import FrozenSet
 
 
 @dataclass(frozen=True)
@@ -73,54 +66,46 @@ class Score:
     @property
     def nmse_db(self) -> float:
         """Mean squared error relative to the power of what is predicted, in dB."""
-        return float(_decibels(self.mse, self.power.mean()))
+        return float(decibels(self.mse, self.power.mean()))
 
     def interval(self, by_step: bool = False) -> tuple:
         """95 % bootstrap interval over signals, of the mean or, (H,) each, of the mean at every step."""
         return bootstrap_interval(self.errors if by_step else self.by_signal)
 
 
-def score(forecaster: Forecaster, test: FrozenSet, horizon: int) -> Score:
+def score(forecaster: ForecastFunction, test: FrozenSet, horizon: int) -> Score:
     """Forecast the first ``horizon`` samples after the lookback of every signal in ``test``.
 
     Raises:
         ValueError: what is no forecaster or test set, a horizon beyond the test set's, a forecast of the wrong
             shape or one that is not finite.
     """
-    check_function("forecaster", forecaster)
     check_kind("test", test, FrozenSet, "a FrozenSet, such as FROZEN_SETS['mixtures_3_6']")
     horizon = check_whole("horizon", horizon, maximum=test.horizon)
-    return _score(forecaster, test.batch(), horizon)
+    return score_batch(check_forecaster_function("forecaster", forecaster), draw_once(test), horizon)
 
 
-def _score(forecaster: Forecaster, batch: SignalBatch, horizon: int) -> Score:
-    forecast, clean = _forecast(forecaster, batch, horizon)
+def score_batch(forecaster: ForecastFunction, batch: SignalBatch, horizon: int) -> Score:
+    """The same for a batch of signals, whose settings the caller has checked."""
+    forecast, prediction = _forecast(forecaster, batch.past, horizon)
     truth = batch.future[:, :horizon]
     limit = LIMIT * batch.past.abs().amax(dim=1, keepdim=True)
     return Score(
         errors=(forecast.to(truth) - truth).square().numpy(),
-        ranked=((forecast - truth).abs() if clean is None else normal_crps(clean, truth)).numpy(),
+        ranked=(normal_crps(prediction.clean, truth) if prediction else (forecast - truth).abs()).numpy(),
         power=truth.square().mean(dim=0).numpy(),
         unstable=int((forecast.abs() >= limit).any(dim=1).sum()),
     )
 
 
-def _forecast(forecaster: Forecaster, batch: SignalBatch, horizon: int) -> tuple[Tensor, Normal | None]:
-    """(B, horizon) forecasts of a batch and, of a forecaster that knows it, their distribution."""
-    past, clean = batch.past.clone(), None  # a forecaster may write into what it is given
+def _forecast(forecaster: ForecastFunction, past: Tensor, horizon: int) -> tuple[Tensor, Prediction | None]:
+    """(B, horizon) forecasts of windows and, of a forecaster that knows it, their distribution."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", UnstableForecast)  # counted instead
-        if isinstance(forecaster, ProbabilisticForecaster):
-            clean = forecaster.distribution(past, horizon).clean
-        forecast = forecaster(past, horizon) if clean is None else clean.mean
-    expected = (len(batch), horizon)
-    if not isinstance(forecast, Tensor) or forecast.is_complex():
-        raise ValueError(f"a forecaster must return a real tensor, got {shown(forecast)}")
-    if forecast.shape != expected:
-        raise ValueError(f"a forecaster must return shape {expected}, got {tuple(forecast.shape)}")
-    if unscored := int((~torch.isfinite(forecast.double().square())).sum()):
-        raise ValueError(f"a forecast must be finite, got {unscored} values that are not, or whose squares are not")
-    return forecast, clean
+        forecast, prediction = ask(forecaster, past.clone(), horizon)  # a forecaster may write into what it is given
+    if not torch.isfinite(forecast.double().square()).all():
+        raise ValueError(f"expected a forecast whose squares are finite, got up to {forecast.abs().max():g}")
+    return forecast, prediction
 
 
 def normal_crps(distribution: Normal, truth: Tensor) -> Tensor:
@@ -174,5 +159,6 @@ def _check_truth(distribution: Normal, truth: Tensor) -> None:
         raise ValueError(f"truth must be finite, got NaN or infinity in {int((~torch.isfinite(truth)).sum())} places")
 
 
-def _decibels(error, power):
+def decibels(error, power):
+    """An error relative to a power, in dB."""
     return 10 * np.log10(np.maximum(error, np.finfo(float).tiny) / power)

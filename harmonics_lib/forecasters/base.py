@@ -11,6 +11,7 @@ A forecaster that estimates its own error also has ``distribution(lookback, hori
 """
 
 import copy
+import inspect
 import os
 import sys
 import threading
@@ -379,13 +380,18 @@ def check_forecaster_function(name: str, value):
     """``value``, if it is a forecaster.
 
     Raises:
-        ValueError: what cannot be called; a class of forecasters, which has to be called for one; a network.
+        ValueError: what cannot be called with windows and a horizon; a class of forecasters, which has to be
+            called for one; a network.
     """
     if isinstance(value, nn.Module) and hasattr(value, "forecast"):
         raise ValueError(f"{name} must be a forecaster, such as network_forecaster(network), got the network itself")
     if isinstance(value, type):
         raise ValueError(f"{name} must be a forecaster, such as {value.__name__}(), got the class {value.__name__}")
-    return check_function(name, value)
+    try:
+        inspect.signature(check_function(name, value)).bind(None, 1)
+    except TypeError as error:
+        raise ValueError(f"{name} must be a forecaster of windows and a horizon, got {shown(value)}") from error
+    return value
 
 
 def check_forecast(forecast: Tensor, shape: tuple[int, int], name: str = "forecast") -> Tensor:

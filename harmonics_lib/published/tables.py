@@ -16,16 +16,19 @@ if TYPE_CHECKING:
 
 #: The tables that ``load_table`` reads: what a row is, and what its columns hold.
 TABLES = {
-    "grid": "the comparison of all methods, which evaluate takes as known: see evaluate for the columns (make report)",
+    "grid": "the comparison of all methods: see evaluate for the columns (make grid)",
     "bayes_limit": "the Bayes limit, a row a window: see experiments.limit for the columns (make limit)",
-    "coverage": "how often intervals hold the truth: see experiments.coverage for the columns (make limit)",
-    "measured": "errors on measured series, a row a series, lookback, method, window and horizon: the mean squared "
+    "bayes_limit_methods": "errors of methods on the windows of the Bayes limit (make limit)",
+    "coverage": "how often intervals hold the truth: see experiments.coverage for the columns (make coverage)",
+    "measured": "errors on measured series, a row a method, series, lookback, horizon and window: the mean squared "
     "error over so many steps, relative to the variance of the window (make measured)",
     "measured_one_step": "errors of one step of auto_forecaster, relative to the windows' standard deviations, "
-    "a row for each of 100 samples in a row, a column a measured series (make measured)",
-    "peers": "scores of other libraries, and of ours on the same windows: the columns of evaluate but crps and probe; "
+    "a row for each series and each of 100 samples in a row (make measured)",
+    "peers": "scores of other libraries, and of ours on the same windows: the columns of evaluate but crps; "
     "windows, of how many a row is the mean; failed, in how many of them the last value stands in for a library that "
-    "gave up (make peers; load_metrics('peers') says what each method is, its version, settings and times)",
+    "gave up (make peers)",
+    "peers_methods": "what each method of peers is: its package, version, settings, what it assumes, the seconds "
+    "for a thousand windows, and for training (make peers)",
     "peers_measured": "errors of other libraries on measured series: relative_errors averaged over the first horizon "
     "steps after the window that is row origin of measured_windows (make peers)",
 }
@@ -56,9 +59,6 @@ def load_table(name: str) -> pd.DataFrame:
 
 def load_metrics(name: str) -> dict:
     """The published metrics of a notebook: ``{"values", "claims", "provenance"}``, claims in the notebook's order.
-
-    Those of "peers" are by method of that table: package, version, settings, what it assumes, seconds a thousand
-    windows.
 
     Raises:
         ValueError: none of that name are published, or the file is damaged.

@@ -202,14 +202,6 @@ def save_metrics(notebook: str, values: dict, claims: dict[str, Claim], provenan
     return path
 
 
-def save_grid(notebook: str, table: pd.DataFrame) -> Path:
-    """Write the comparison of all methods (see ``evaluate``) as ``metrics/grid.csv`` into the staging folder."""
-    path = staging_dir(notebook) / "metrics" / "grid.csv"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table.to_csv(path, index=False)
-    return path
-
-
 def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _VERSIONED}
 

@@ -48,7 +48,7 @@ def random_stream(seed: int, purpose: str, device: str | torch.device = "cpu") -
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # tensors have no single answer to ==
 class SignalBatch:
     """B signals with all that is known of them.
 

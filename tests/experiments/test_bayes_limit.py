@@ -5,14 +5,12 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from experiments import limit
 from experiments.bayes_limit import bayes_limit, exact_one_component
 from harmonics_lib import HarmonicProcess, known_period_oracle, load_table, random_stream, sparse_bayesian
-from harmonics_lib.evaluation.testsets import Grid
 
 HORIZON = 10
 
@@ -115,30 +113,17 @@ def test_a_window_has_its_own_random_stream():
     assert np.array_equal(bayes_limit(batch, HORIZON, 10).mean[:2], bayes_limit(batch[:2], HORIZON, 10).mean)
 
 
-def test_a_table_that_is_complete_stays_as_it_is_and_one_that_is_not_is_completed(tmp_path, monkeypatch):
-    path = tmp_path / "bayes_limit.csv"
-    monkeypatch.setattr(limit, "_SWEEPS", {1: 5, 2: 5})
-    cells = Grid((1, 2), (0.1,), (True,))
-    limit.write_limit(path, cells, windows=3)
-    complete = path.read_bytes()
-    assert len(complete.splitlines()) == 7
-    pd.read_csv(path).query("components == 1").to_csv(path, index=False)
-    limit.write_limit(path, cells, windows=3)
-    assert path.read_bytes() == complete
-    monkeypatch.setattr(limit, "bayes_limit", None)
-    limit.write_limit(path, cells, windows=3)
-    assert path.read_bytes() == complete
-
-
-def test_the_published_table_is_whole_and_is_what_the_library_measures():
-    """A window of the table, drawn again with fewer sweeps, and what the others make of it."""
-    table = load_table("bayes_limit")
+def test_the_published_table_is_whole_and_is_what_the_library_measures(monkeypatch):
+    """Windows of the table, drawn again with fewer sweeps, and what the others make of them."""
+    table = load_table("bayes_limit").merge(load_table("bayes_limit_methods"))
     assert len(table) == len(limit.CELLS.cells()) * limit.WINDOWS
-    batch = limit.CELLS.cells()[2, 0.3, "whole"].batch()[:5]
+    monkeypatch.setattr(limit, "WINDOWS", 5)
+    monkeypatch.setitem(limit.SWEEPS, 2, 500)
     rows = table.query("components == 2 and noise_std == 0.3 and window < 5")
-    assert np.allclose(limit._sample(batch, 500).posterior_mean, rows.posterior_mean, rtol=0.1, atol=3e-4)
+    assert np.allclose(limit.sampled(2, 0.3).posterior_mean, rows.posterior_mean, rtol=0.1, atol=3e-4)
+    again = limit.forecast(2, 0.3)
     for name in ("sparse_bayesian", "linear_mmse", "known_periods"):
-        assert np.allclose(limit._others(batch)[name], rows[name], rtol=1e-3)
+        assert np.allclose(again[name], rows[name], rtol=1e-3)
 
 
 @pytest.mark.parametrize(

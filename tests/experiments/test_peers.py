@@ -1,31 +1,21 @@
-"""Other libraries: their adapters are short and stand apart, and the published tables miss nothing."""
+"""Other libraries: nothing else needs them, adapters are forecasters, and the published tables miss nothing."""
 
-import ast
 import re
 from pathlib import Path
 
 import pytest
 
-from harmonics_lib import MEASURED, check_forecaster, load_metrics, load_table
+from experiments.keys import key
+from experiments.peers.methods import METHODS
+from experiments.peers.methods import OURS as OWN
+from experiments.peers.tables import describe, score_on_cell
+from experiments.table import Table
+from harmonics_lib import MEASURED, check_forecaster, load_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {"darts", "lightgbm", "mlforecast", "neuralforecast", "pydmd", "statsforecast", "statsmodels"}
-SHARED = {"by_window", "in_blocks"}  # what adapters have in common
 OURS = {"sparse Bayesian", "auto", "persistence"}
 LEAST = OURS | {"AutoARIMA", "MSTL", "AutoReg", "Gaussian process", "Hankel DMD", "NHITS", "PatchTST"}
-
-
-def test_adapters_have_at_most_ten_lines():
-    for name in ("local", "learned"):
-        tree = ast.parse((ROOT / "experiments" / "peers" / f"{name}.py").read_text())
-        for function in (node for node in tree.body if isinstance(node, ast.FunctionDef)):
-            if ast.unparse(function.returns) == "Forecaster" and function.name not in SHARED:
-                assert len(code(function)) <= 10, f"{name}.{function.name}"
-
-
-def code(function):
-    """The lines of a function below its docstring, a line for each that holds code when it is set anew."""
-    return [line for statement in function.body[1:] for line in ast.unparse(statement).splitlines() if line.strip()]
 
 
 @pytest.mark.parametrize("folder", ["harmonics_lib", "notebooks", "site"])
@@ -36,7 +26,7 @@ def test_nothing_else_needs_a_peer_package(folder):
 
 
 def test_every_method_has_every_cell_on_the_same_windows_and_says_what_it_is():
-    table, notes = load_table("peers"), load_metrics("peers")
+    table, notes = load_table("peers"), load_table("peers_methods").set_index("method").to_dict("index")
     assert set(notes) == set(table["method"]) >= LEAST
     for name, rows in table.groupby("method"):
         assert {"package", "version", "settings", "assumes", "seconds_per_thousand"} <= set(notes[name])
@@ -50,6 +40,22 @@ def test_every_method_has_every_cell_on_the_same_windows_and_says_what_it_is():
             assert len(ten) == len(cells) and (ten["low"] <= ten["mse"]).all() and (ten["mse"] <= ten["high"]).all()
             assert (ten["failed"] <= windows).all()
         assert 200 in set(rows["windows"])
+
+
+def test_ours_are_scored_where_no_other_library_is_installed():
+    published = load_table("peers").query(
+        "method == 'linear MMSE' and components == 5 and noise_std == 0.1 and periods == 'any'"
+    )
+    again = score_on_cell("linear MMSE", 5, 0.1, "any")
+    assert again.mse.tolist() == pytest.approx(published.mse.tolist(), rel=2e-3)
+    assert describe("persistence").package.item() == OWN
+
+
+def test_rows_of_another_library_are_those_of_its_version_and_of_the_settings_that_are_told():
+    stored = {name: Table(name, ["method"]).keys for name in ("peers_methods", "peers", "peers_measured")}
+    for row in load_table("peers_methods").query("package != @OWN").itertuples():
+        made = key(row.package, row.version, METHODS[row.method].settings)
+        assert all(keys.get((row.method,), made) == made for keys in stored.values()), row.method
 
 
 def test_every_local_method_has_every_measured_series():

@@ -1,13 +1,10 @@
 """Conformal intervals keep their promise whatever the forecaster."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from experiments.coverage import write_coverage
 from harmonics_lib import (
-    Grid,
     HarmonicProcess,
     conformal,
     linear_mmse,
@@ -93,14 +90,3 @@ def test_what_cannot_be_promised_is_refused():
         intervals(past, 3, 0.9)
     with pytest.raises(ValueError, match="past and future must be of the same windows, got 9 and 8"):
         conformal(persistence(), past, future[:8])
-
-
-def test_the_table_of_coverage_is_the_same_again_and_near_its_promises(tmp_path):
-    cell = Grid(components=(5,), noise_std=(0.1,), integer_periods=(True,))
-    for name in ("one", "other"):
-        write_coverage(tmp_path / name, cell, windows=400, few=10)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
-    table = pd.read_csv(tmp_path / "one")
-    sure = table[table.intervals == "conformal"]
-    assert (sure.covered - sure.promised).abs().max() < 0.06  # three standard errors of 400 windows
-    assert set(table.intervals) == {"conformal", "noise network", "sparse Bayesian"}

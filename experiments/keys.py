@@ -1,0 +1,102 @@
+"""Keys of code and settings: two that are equal stand for the same computation.
+
+A key is a hash of what a computation is made of: the settings of its objects, the weights of its
+networks, and the code of every module of this project that it needs. Docstrings, comments and the
+sentences of errors do not count, nor do the modules that check arguments and name folders.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache, partial
+from pathlib import Path
+
+from torch import Tensor, nn
+
+_ROOT = Path(__file__).resolve().parents[1]
+_OURS = ("harmonics_lib.", "experiments.")
+_WITHOUT_NUMBERS = {"harmonics_lib.arguments", "harmonics_lib.paths"}
+
+
+def key(*parts) -> str:
+    """Twelve digits for objects, functions, bytes and plain values, and for the code behind them."""
+    modules: set[str] = set()
+    settings = "\n".join(_describe(part, modules) for part in parts)
+    code = "\n".join(_source(module)[0] for module in sorted(_with_imports(modules)))
+    return hashlib.sha256(f"{settings}\n{code}".encode()).hexdigest()[:12]
+
+
+def _describe(value, modules: set[str]) -> str:
+    """A value in words that depend on nothing else; the modules of its functions and classes are added to a set."""
+    inner = partial(_describe, modules=modules)
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    if isinstance(value, Tensor):  # what a test set was drawn as, which its settings say
+        return str(value.dtype)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{inner(name)}: {inner(item)}' for name, item in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"({', '.join(map(inner, value))})"
+    if isinstance(value, partial):
+        return f"{inner(value.func)}{inner(value.args)}{inner(value.keywords)}"
+    if not (callable(value) or is_dataclass(value)):
+        return repr(value)
+    kind = value if isinstance(value, type) or hasattr(value, "__qualname__") else type(value)
+    modules.add(kind.__module__)
+    return f"{kind.__qualname__}{inner(_settings(value))}"
+
+
+def _settings(value) -> dict:
+    """What an object or a function holds beside its code."""
+    if isinstance(value, nn.Module):
+        state = {name: tensor.float().numpy(force=True).tobytes() for name, tensor in value.state_dict().items()}
+        return getattr(value, "settings", {}) | state
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value) if field.compare}
+    return {}
+
+
+def _with_imports(modules: set[str]) -> set[str]:
+    """Modules of this project among these and those that they import, directly or not."""
+    known, new = set(), {module for module in modules if _file(module)}
+    while new:
+        known |= new
+        new = {imported for module in new for imported in _source(module)[1]} - known
+    return known
+
+
+@cache
+def _source(module: str) -> tuple[str, frozenset[str]]:
+    """The code of a module, without what changes no number, and the modules of this project that it imports."""
+    tree = _Code().visit(ast.parse(_file(module).read_text(encoding="utf-8")))
+    return ast.unparse(tree), frozenset(name for name in _imported(tree) if _file(name))
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.module == "harmonics_lib":
+                raise ValueError(f"expected imports from the modules that define names, got: {ast.unparse(node)}")
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+
+
+def _file(module: str) -> Path | None:
+    """The file of a module of this project that computes something, or None."""
+    path = (_ROOT / module.replace(".", "/")).with_suffix(".py")
+    return path if module.startswith(_OURS) and module not in _WITHOUT_NUMBERS and path.exists() else None
+
+
+class _Code(ast.NodeTransformer):
+    """Takes docstrings, sentences of errors, and imports for annotations alone out of a module."""
+
+    def visit_Expr(self, node):
+        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
+    def visit_Raise(self, node):
+        return ast.Raise()
+
+    def visit_If(self, node):
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
