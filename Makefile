@@ -66,14 +66,14 @@ $(WITH)-lab: $(WITH)-report
 	touch "$@"
 
 report: setup ## run the notebooks and publish results (NB="01 03" for some, RETRAIN=1 to train anew)
-	$(RUN) run --notebooks "$(NB)"
+	$(RUN) run --notebooks "$$NB"
 
 quick: setup ## the quick profile, everything from scratch, into build/quick
-	$(RUN) run --quick --notebooks "$(NB)"
+	$(RUN) run --quick --notebooks "$$NB"
 
 train: setup ## train a published network anew (NAME=curriculum_gru; GPUS=4 for so many processes, a GPU each)
 	$(if $(NAME),,$(error name a published network, for example make train NAME=curriculum_gru))
-	$(if $(filter 1,$(GPUS)),"$(BIN)/python","$(BIN)/torchrun" --standalone --nproc-per-node=$(GPUS)) -m harmonics_lib.report train $(NAME)
+	$(if $(filter 1,$(GPUS)),"$(BIN)/python","$(BIN)/torchrun" --standalone --nproc-per-node=$(GPUS)) -m harmonics_lib.report train "$$NAME"
 
 tables: setup ## bring all tables up to date that the report only reads, on every core or on JOBS of them
 	for table in $(TABLES); do "$(BIN)/python" -m experiments $$table --jobs $(JOBS) || exit 1; done

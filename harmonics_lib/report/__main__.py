@@ -5,28 +5,62 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
-import click
-import torch
+try:
+    import click
+    import torch
+    from filelock import FileLock, Timeout
 
-from harmonics_lib.paths import build_dir, checkout, results_dir
-from harmonics_lib.published.runs import train_again
-from harmonics_lib.report.prose import OVERVIEW, ReportError, notebook_paths, render_badges, render_prose
-from harmonics_lib.report.runner import FOREIGN_ENVIRONMENT, KERNEL_ENVIRONMENT, run_notebook
-from harmonics_lib.training.directory import RunError
-from harmonics_lib.training.trainer import TrainingDiverged
+    from harmonics_lib.paths import build_dir, checkout, results_dir
+    from harmonics_lib.published.runs import train_again
+    from harmonics_lib.report.prose import ReportError, notebook_paths, render_badges, render_prose
+    from harmonics_lib.report.runner import FOREIGN_ENVIRONMENT, KERNEL_ENVIRONMENT, Progress, run_notebooks
+    from harmonics_lib.training.directory import RunError
+    from harmonics_lib.training.distributed import is_first_process
+    from harmonics_lib.training.trainer import TrainingDiverged
+except ModuleNotFoundError as error:
+    sys.exit(f"FAILED {error}: the report needs the checkout, with what make setup installs")
+
+_LOCK = "lock"
 
 
-def _write_or_fail(render) -> None:
-    """Write the texts that differ from what stands there."""
+@contextmanager
+def _in_one_sentence() -> Iterator[None]:
+    """What goes wrong within ends the command with one sentence and the exit status 1."""
     try:
-        rendered = render()
-    except ReportError as error:
+        if checkout() is None:
+            raise ReportError("the report needs the checkout of the repository; here only the package is installed")
+        yield
+    except (ReportError, RunError, TrainingDiverged, ValueError, OSError) as error:
         click.echo(f"FAILED {error}", err=True)
         sys.exit(1)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One report or training at a time in a build folder; the processes of ``torchrun`` are one.
+
+    Raises:
+        ReportError: another one is at work.
+    """
+    build_dir().mkdir(parents=True, exist_ok=True)
+    with ExitStack() as held:
+        try:
+            if is_first_process():
+                held.enter_context(FileLock(build_dir() / _LOCK, timeout=0))
+        except Timeout as error:
+            raise ReportError(f"another report or training is at work in {build_dir()}: wait until it ends") from error
+        yield
+
+
+def _write(rendered: dict[Path, str]) -> None:
+    """Write the texts that differ from what stands there."""
     for path, text in rendered.items():
-        if path.read_text() != text:
-            path.write_text(text)
+        if path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
             click.echo(f"updated {os.path.relpath(path)}")
 
 
@@ -39,10 +73,20 @@ def main():
 @click.option("--notebooks", default="", help='Numbers of the notebooks to run, for example "01 03"; all when empty.')
 @click.option("--quick", is_flag=True, help="The quick profile, from scratch, into build/quick.")
 def run(notebooks: str, quick: bool):
-    """Execute the notebooks in order and publish each one that succeeds."""
+    """Execute the notebooks and publish each one that succeeds."""
+    with _in_one_sentence():
+        _set_environment(quick)
+        with _alone():
+            if quick:
+                _empty(build_dir())
+            results_dir().mkdir(parents=True, exist_ok=True)
+            sys.exit(_run(notebook_paths(notebooks), "quick" if quick else "full"))
+
+
+def _set_environment(quick: bool) -> None:
+    """What kernels inherit."""
     if quick:
         build = checkout() / "build" / "quick"
-        shutil.rmtree(build, ignore_errors=True)
         os.environ |= {"HARMONICS_BUILD": str(build), "HARMONICS_RESULTS": str(build / "results")}
         os.environ.setdefault("WANDB_MODE", "offline")  # tiny trainings are tracked, but not among somebody's own
     os.environ |= KERNEL_ENVIRONMENT | {
@@ -51,43 +95,58 @@ def run(notebooks: str, quick: bool):
     }
     for name in FOREIGN_ENVIRONMENT:
         os.environ.pop(name, None)
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name != _LOCK:
+            entry.unlink()
+
+
+def _run(sources: list[Path], profile: str) -> int:
+    """The exit status of a report on these notebooks: 0 when all were published, 130 after Ctrl-C, else 1."""
     timings, status = {}, 0
     try:
-        for path in sorted(notebook_paths(notebooks), key=lambda path: path.stem == OVERVIEW):  # it quotes all others
-            progress = run_notebook(path, "quick" if quick else "full")
-            timings[path.stem] = {"seconds": round(progress.total, 1), "cells": progress.seconds}
-            click.echo(f"{path.stem}: published after {progress.total:.0f} s", err=True)
-    except (ReportError, RunError, KeyboardInterrupt) as error:
-        click.echo(f"FAILED {str(error) or 'interrupted'}", err=True)
-        status = 130 if isinstance(error.__cause__ or error, KeyboardInterrupt) else 1
-    log = {"finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "machine": " ".join(os.uname()), "notebooks": timings}
+        for source, outcome in run_notebooks(sources, profile):
+            if isinstance(outcome, Progress):
+                timings[source.stem] = {"seconds": round(outcome.total, 1), "cells": outcome.seconds}
+                click.echo(f"{source.stem}: published after {outcome.total:.0f} s", err=True)
+            else:
+                click.echo(f"FAILED {outcome}", err=True)
+                status = 130 if isinstance(outcome.__cause__, KeyboardInterrupt) else status or 1
+    except KeyboardInterrupt:
+        click.echo("FAILED interrupted", err=True)
+        status = 130
     if timings:
-        (results_dir() / "provenance.local.json").write_text(json.dumps(log, indent=1) + "\n")
-    if timings and not quick:
-        _write_or_fail(render_prose)
-    sys.exit(status)
+        log = {"finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "machine": " ".join(os.uname()), "notebooks": timings}
+        text = json.dumps(log, indent=1) + "\n"
+        (results_dir() / "provenance.local.json").write_text(text, encoding="utf-8")
+        _write(render_prose())
+    return status
 
 
 @main.command()
 @click.argument("name")
 def train(name: str):
     """Train the published network NAME anew, on GPUs where there are any; under torchrun, on several."""
-    try:
+    with _in_one_sentence(), _alone():
         train_again(name, device="cuda" if torch.cuda.is_available() else "cpu")
-    except (ValueError, RunError, TrainingDiverged) as error:
-        raise click.ClickException(str(error)) from error
 
 
 @main.command()
 def prose():
     """Write the published numbers into the README and the executed notebooks."""
-    _write_or_fail(render_prose)
+    with _in_one_sentence():
+        _write(render_prose())
 
 
 @main.command()
 def badges():
     """Write the repository's URL into badges and Colab cells."""
-    _write_or_fail(render_badges)
+    with _in_one_sentence():
+        _write(render_badges())
 
 
 if __name__ == "__main__":

@@ -63,7 +63,8 @@ _STYLE: Any = {
 
 
 def use_style() -> None:
-    """Set the report's style for all figures that follow."""
+    """Set the report's style for all figures that follow, whatever a personal ``matplotlibrc`` says."""
+    plt.rcdefaults()
     plt.rcParams.update(_STYLE)
 
 

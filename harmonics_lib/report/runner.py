@@ -1,4 +1,4 @@
-"""Runs the notebooks headless and publishes what succeeded."""
+"""Runs the notebooks headless, as many at a time as there are cores, and publishes what succeeded."""
 
 import json
 import os
@@ -8,10 +8,13 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import joblib
 import nbformat
 import papermill
 from nbclient.exceptions import DeadKernelError
@@ -19,36 +22,49 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from harmonics_lib.paths import build_dir, retrain_dir, staging_dir
+from harmonics_lib.paths import build_dir, retrain_dir, retraining, staging_dir
 from harmonics_lib.published.store import publish
-from harmonics_lib.report.prose import ReportError, fill_notebook
+from harmonics_lib.report.prose import OVERVIEW, ReportError, fill_notebook
+from harmonics_lib.training.directory import RunError
 
 #: Set for every kernel: no chatter, no sliders. (How threads wait and memory is kept, the Makefile says.)
 KERNEL_ENVIRONMENT = {"WANDB_SILENT": "true", "HARMONICS_STILLS": "1"}
 FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
 WATCH_EVERY = 30  # seconds between two lines about a running cell, where there is no terminal to redraw
+READS = {"04": ("03",), "06": ("03", "04", "05", "11")}  # by notebook, those that train networks which it loads
+LONGEST = ("03", "06", "11", "05", "02", "07", "08", "12")  # begin first, so that at the end none runs alone
+
+_running: list["Progress"] = []
+_interrupted = threading.Event()
+_publishing = threading.Lock()
 
 
-@dataclass
+@dataclass(eq=False)
 class Progress:
-    """Says on the terminal which cell of which notebook runs, and keeps how long each took."""
+    """Says on the terminal which cell of which notebook runs, and keeps how long each took.
+
+    Attributes:
+        kernel: the process id of its kernel, once there is one.
+        trained: whether it published networks.
+    """
 
     notebook: str
     cells: int
     seconds: list[float] = field(default_factory=list)
     cell: int = 0
-    interrupted: bool = False
+    kernel: int | None = None
+    trained: bool = False
 
     def __post_init__(self):
-        self._file = build_dir() / "progress"
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        self._file.write_text("")
-        os.environ["HARMONICS_PROGRESS"] = str(self._file)
+        self.bar = build_dir() / "progress" / self.notebook
+        self.bar.parent.mkdir(parents=True, exist_ok=True)
+        self.bar.write_text("", encoding="utf-8")
         self._started = self._last = time.monotonic()
         self._stop = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self):
+        _running.append(self)
         self._watcher.start()
         return self
 
@@ -57,7 +73,7 @@ class Progress:
         self._watcher.join()
         if self._training():
             self._say()  # how the last training ended, however short it was
-        os.environ.pop("HARMONICS_PROGRESS", None)
+        _running.remove(self)
         self._show("", end="")
 
     def start(self, cell: int) -> None:
@@ -66,7 +82,7 @@ class Progress:
         if cell:
             self.seconds.append(round(now - self._last, 3))
             if self.seconds[-1] >= 5:
-                self._show(f"  cell {cell}/{self.cells} took {self.seconds[-1]:.0f} s", end="\n")
+                self._show(f"  {self.notebook}: cell {cell}/{self.cells} took {self.seconds[-1]:.0f} s", end="\n")
         self._last, self.cell = now, cell + 1
 
     @property
@@ -80,10 +96,16 @@ class Progress:
 
     def _training(self) -> str:
         """The last state of the bar of a training, if there is one."""
-        return re.split(r"[\r\n]", self._file.read_text(errors="replace").strip())[-1]
+        return re.split(r"[\r\n]", self.bar.read_text(encoding="utf-8", errors="replace").strip())[-1]
+
+    def _state(self) -> str:
+        return f"{self.notebook}: cell {self.cell}/{self.cells}, {self.total:.0f} s  {self._training()}"
 
     def _say(self):
-        self._show(f"{self.notebook}: cell {self.cell}/{self.cells}, {self.total:.0f} s  {self._training()}", end="")
+        if sys.stderr.isatty():  # one line, for all that run
+            self._show("  ".join(progress._state() for progress in list(_running)), end="")
+        else:
+            self._show(self._state(), end="")
 
     def _show(self, text: str, end: str):
         if sys.stderr.isatty():
@@ -100,6 +122,9 @@ class _Engine(Engine):
         announce = nb_man.cell_start
 
         def cell_start(cell, cell_index, **more):
+            progress.kernel = getattr(client.km.provisioner, "pid", None)
+            if _interrupted.is_set():
+                raise KeyboardInterrupt
             progress.start(cell_index)
             return announce(cell, cell_index, **more)
 
@@ -107,22 +132,27 @@ class _Engine(Engine):
         client = PapermillNotebookClient(
             nb_man, kernel_name=kernel_name, log_output=log_output, startup_timeout=start_timeout, timeout=None
         )
-        with open(build_dir() / "kernel.log", "w") as log, _killed_by_ctrl_c(client, progress):
-            client.execute(stderr=log)
+        environment = os.environ | {"HARMONICS_PROGRESS": str(progress.bar)}
+        with open(progress.bar.with_suffix(".log"), "w", encoding="utf-8") as log:
+            client.execute(stderr=log, env=environment, cwd=str(build_dir()))
+
+
+papermill_engines.register("harmonics", _Engine)
 
 
 @contextmanager
-def _killed_by_ctrl_c(client: PapermillNotebookClient, progress: Progress):
-    """On Ctrl-C kill the kernel at once: no wait for a busy cell, even where the exception itself gets lost."""
+def _ending_with_ctrl_c() -> Iterator[None]:
+    """On Ctrl-C kill all kernels at once: no wait for a busy cell."""
 
     def kill(number, frame):
-        progress.interrupted = True
-        pid = getattr(getattr(client.km, "provisioner", None), "pid", None)  # none before the kernel starts
-        with suppress(ProcessLookupError):
-            if pid:
-                os.kill(pid, signal.SIGKILL)
+        _interrupted.set()
+        for progress in list(_running):
+            with suppress(ProcessLookupError):
+                if progress.kernel:
+                    os.kill(progress.kernel, signal.SIGKILL)
         raise KeyboardInterrupt
 
+    _interrupted.clear()
     before = signal.signal(signal.SIGINT, kill)
     try:
         yield
@@ -130,7 +160,59 @@ def _killed_by_ctrl_c(client: PapermillNotebookClient, progress: Progress):
         signal.signal(signal.SIGINT, before)
 
 
-papermill_engines.register("harmonics", _Engine)
+def run_notebooks(sources: Sequence[Path], profile: str) -> Iterator[tuple[Path, Progress | ReportError]]:
+    """Run notebooks side by side and publish each one that succeeds; yields each with how it went.
+
+    The overview comes last. After one that fails none begins, and those that run come to their end. Where networks
+    are to be trained, a notebook that loads them waits for the one that trains them; where one was trained unawares,
+    those that had loaded what it was before run again. ``make report RETRAIN=1`` runs one at a time, since trainings
+    use all cores by themselves.
+    """
+    order = str if retraining() else _rank
+    most = 1 if retraining() else joblib.cpu_count()
+    waiting, begun = sorted(sources, key=order), []
+    running: dict[Future, Path] = {}
+    with ThreadPoolExecutor(most) as pool, _ending_with_ctrl_c():
+        while waiting or running:
+            for source in list(waiting):
+                unfinished = {*waiting, *running.values()} - {source}
+                if len(running) < most and source not in running.values() and not _needs(source, profile, unfinished):
+                    waiting.remove(source)
+                    begun.append(source)
+                    running[pool.submit(run_notebook, source, profile)] = source
+            try:
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            except KeyboardInterrupt:
+                waiting.clear()
+                continue
+            for future in finished:
+                source = running.pop(future)
+                try:
+                    progress = future.result()
+                except ReportError as error:
+                    waiting.clear()
+                    yield source, error
+                else:
+                    readers = {path for path in begun if progress.trained and source in _reads(path, [source])}
+                    waiting += sorted(readers - set(waiting))
+                    yield source, progress
+
+
+def _needs(source: Path, profile: str, unfinished: Collection[Path]) -> Collection[Path]:
+    """Of the notebooks that have not come to their end, those that this one has to wait for."""
+    if source.stem == OVERVIEW:
+        return unfinished
+    return _reads(source, unfinished) if retraining() or profile == "quick" else ()
+
+
+def _reads(source: Path, others: Collection[Path]) -> list[Path]:
+    """Of other notebooks, those that train networks which this one loads."""
+    return [path for path in others if path.stem[:2] in READS.get(source.stem[:2], ())]
+
+
+def _rank(source: Path) -> tuple[int, str]:
+    number = source.stem[:2]
+    return (LONGEST.index(number) if number in LONGEST else len(LONGEST), number)
 
 
 def execute(source: Path, target: Path, parameters: dict) -> Progress:
@@ -146,35 +228,44 @@ def execute(source: Path, target: Path, parameters: dict) -> Progress:
         raise ReportError(f"{name} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}")
     with Progress(name, len(notebook.cells)) as progress:
         try:
-            papermill.execute_notebook(
+            executed = papermill.execute_notebook(
                 str(source),
                 str(target),
                 parameters=parameters,
                 engine_name="harmonics",
                 kernel_name="python3",
-                cwd=str(build_dir()),
                 progress_bar=False,
                 progress=progress,
             )
         except PapermillExecutionError as error:
             reason = ": ".join([error.ename, *error.evalue.splitlines()[:1]])
             raise ReportError(f"{name}, cell {progress.cell}: {reason}") from error
-        except DeadKernelError as error:
-            if progress.interrupted:
-                raise KeyboardInterrupt from error
-            raise ReportError(f"{name}, cell {progress.cell}: the kernel died (killed, or out of memory)") from error
         except Exception as error:
+            if _interrupted.is_set():
+                raise KeyboardInterrupt from error
+            if isinstance(error, DeadKernelError):
+                reason = "the kernel died (killed, or out of memory)"
+                raise ReportError(f"{name}, cell {progress.cell}: {reason}") from error
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise ReportError(f"{name}: could not be run: {reason}") from error
+        if left := next(filter(_left, executed.cells), None):
+            raise ReportError(
+                f"{name}, cell {executed.cells.index(left) + 1}: SystemExit: the cells after it did not run"
+            )
         progress.start(len(notebook.cells))
     return progress
+
+
+def _left(cell: nbformat.NotebookNode) -> bool:
+    """Whether a cell ended the kernel, which papermill takes for success."""
+    return any(output.get("ename") == "SystemExit" for output in cell.get("outputs", ()))
 
 
 def _read(source: Path) -> nbformat.NotebookNode:
     """A notebook, if it is one, and one of Python."""
     try:
         notebook = nbformat.read(source, as_version=4)
-    except (nbformat.reader.NotJSONError, nbformat.ValidationError, AttributeError, KeyError) as error:
+    except Exception as error:
         raise ReportError(f"{source.stem}: expected a notebook, got a file that is truncated or foreign") from error
     kernel = notebook.metadata.get("kernelspec", {})
     if "python" not in (language := kernel.get("language", kernel.get("name", "python"))):
@@ -203,25 +294,34 @@ def run_notebook(source: Path, profile: str) -> Progress:
         ReportError: see ``execute``; the message ends with where the failed notebook is.
     """
     stage = staging_dir(source.stem)
-    shutil.rmtree(stage, ignore_errors=True)
     target = stage / "notebooks" / source.name
-    target.parent.mkdir(parents=True)
     try:
+        shutil.rmtree(stage, ignore_errors=True)
+        target.parent.mkdir(parents=True)
         progress = execute(source, target, {} if profile == "full" else {"profile": profile})
+        nbformat.write(_publishable(target, source), target)
+        progress.trained = (stage / "models").exists() or (stage / "runs").exists()
+        with _publishing:
+            publish(stage)
     except (ReportError, KeyboardInterrupt) as error:
         reason = str(error) or f"{source.stem}: interrupted"
         raise ReportError(f"{reason}{_keep_failed(target)}") from error
-    notebook, metrics = clean_notebook(target, source), stage / "metrics" / f"{source.stem}.json"
-    if metrics.exists():  # the numbers of other notebooks come when all have run
-        own = {source.stem[:2]: json.loads(metrics.read_text(encoding="utf-8"))}
-        try:
-            fill_notebook(notebook, own, partial=True)
-        except ReportError as error:
-            raise ReportError(f"{source.stem}: {error}{_keep_failed(target)}") from error
-    nbformat.write(notebook, target)
-    publish(stage)
+    except (OSError, RunError) as error:
+        raise ReportError(f"{source.stem}: could not be published: {error}") from error
     shutil.rmtree(retrain_dir(source.stem), ignore_errors=True)
     return progress
+
+
+def _publishable(executed: Path, source: Path) -> nbformat.NotebookNode:
+    """The executed notebook, cleaned, with its own numbers; those of other notebooks come when all have run."""
+    notebook = clean_notebook(executed, source)
+    metrics = staging_dir(source.stem) / "metrics" / f"{source.stem}.json"
+    if metrics.exists():
+        try:
+            fill_notebook(notebook, {source.stem[:2]: json.loads(metrics.read_text(encoding="utf-8"))}, partial=True)
+        except ReportError as error:
+            raise ReportError(f"{source.stem}: {error}") from error
+    return notebook
 
 
 def _keep_failed(notebook: Path) -> str:

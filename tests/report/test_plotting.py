@@ -7,7 +7,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 
-from harmonics_lib.report.plotting import METHODS, explore, method_style, plot_seeds
+from harmonics_lib.report.plotting import METHODS, explore, method_style, plot_seeds, use_style
 
 matplotlib.use("agg")
 
@@ -60,3 +60,10 @@ def test_the_bar_of_an_even_number_of_seeds_is_one_that_occurred():
     plot_seeds(ax, {"two": [1e-6, 1.0]})
     assert ax.lines[1].get_xdata() == [1.0]
     plt.close("all")
+
+
+def test_a_personal_style_does_not_change_the_reports():
+    with matplotlib.rc_context({"axes.facecolor": "pink", "lines.linewidth": 7, "font.family": "monospace"}):
+        use_style()
+        assert plt.rcParams["axes.facecolor"] == "white" and plt.rcParams["font.family"] == ["sans-serif"]
+        assert plt.rcParams["lines.linewidth"] == 1.6

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from harmonics_lib.report import runner
+from harmonics_lib.report.__main__ import main
 from harmonics_lib.report.prose import ReportError, fill_numbers, notebook_paths
 from harmonics_lib.report.runner import run_notebook
 
@@ -103,6 +105,7 @@ def test_the_quick_profile_is_a_parameter(place):
         ("1 / 0", "90_test, cell 8: ZeroDivisionError: division by zero"),
         ("assert 1 == 2", "90_test, cell 8: AssertionError"),
         ("findings.claim('no', 'Two is one', 2, '==', 1)\nfindings.save()", "90_test, cell 8: ClaimFailed: Two is one"),
+        ("import sys\nsys.exit(0)", "90_test, cell 8: SystemExit: the cells after it did not run"),
         ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "90_test, cell 8: the kernel died"),
     ],
 )
@@ -224,6 +227,105 @@ def test_a_number_that_the_notebook_does_not_find_fails_it(published, good, plac
     with pytest.raises(ReportError, match=r"^90_test: the prose quotes \{\{90\.gone:\.1f\}\}"):
         run_notebook(notebook(place, *GOOD, prose="{{90.gone:.1f}}"), "full")
     assert contents(place / "results") == good
+
+
+class Pretended:
+    """Notebooks that only say when they begin and end; ``trained`` and ``failing`` are numbers of some."""
+
+    def __init__(self, monkeypatch, trained=(), failing=(), cores=2):
+        self.said, self.trained, self.failing, self.most = [], set(trained), set(failing), 0
+        monkeypatch.setattr(runner, "run_notebook", self.run)
+        monkeypatch.setattr(runner.joblib, "cpu_count", lambda: cores)
+
+    def run(self, source, profile):
+        number = source.stem[:2]
+        self.said.append(f"{number} begins")
+        running = sum(1 if line.endswith("begins") else -1 for line in self.said)
+        self.most = max(self.most, running)
+        time.sleep(0.02)
+        self.said.append(f"{number} ends")
+        if number in self.failing:
+            raise ReportError(f"{number} failed")
+        trained = number in self.trained
+        self.trained -= {number}
+        return SimpleNamespace(trained=trained)
+
+
+def outcomes(profile="full"):
+    return {path.stem[:2]: outcome for path, outcome in runner.run_notebooks(notebook_paths(), profile)}
+
+
+def test_notebooks_run_side_by_side_and_the_overview_when_all_have_ended(monkeypatch):
+    report = Pretended(monkeypatch)
+    assert sorted(outcomes()) == [path.stem[:2] for path in notebook_paths()]
+    assert report.most == 2
+    assert report.said[-2:] == ["00 begins", "00 ends"]
+
+
+def test_after_a_failure_no_notebook_begins_and_those_that_run_end(monkeypatch):
+    report = Pretended(monkeypatch, failing=["03"])
+    ended = outcomes()
+    assert isinstance(ended["03"], ReportError) and 2 <= len(ended) <= 4 and "00" not in ended
+    assert len(report.said) == 2 * len(ended)
+
+
+@pytest.mark.parametrize("case", ["quick", "retraining"])
+def test_where_networks_are_trained_a_notebook_that_loads_them_waits(monkeypatch, case):
+    if case == "retraining":
+        monkeypatch.setenv("HARMONICS_RETRAIN", "1")
+    report = Pretended(monkeypatch, trained=["03", "11"], cores=3)
+    outcomes("quick" if case == "quick" else "full")
+    assert report.most == (3 if case == "quick" else 1)
+    for number in ("03", "04", "05", "11"):
+        assert report.said.index(f"{number} ends") < report.said.index("06 begins")
+    assert report.said.count("06 begins") == 1
+
+
+def test_a_notebook_that_loaded_networks_before_they_were_trained_runs_again(monkeypatch):
+    report = Pretended(monkeypatch, trained=["03"], cores=4)
+    outcomes()
+    first = report.said.index("03 ends")
+    assert "04 begins" in report.said[first:] and "06 begins" in report.said[first:]
+    assert report.said[-1] == "00 ends"
+
+
+@pytest.mark.parametrize("command", [["run", "--notebooks", "98"], ["train", "small_lstm"]])
+def test_a_second_report_in_one_build_folder_is_refused(place, monkeypatch, capsys, command):
+    for name, value in runner.KERNEL_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    script = "import sys, filelock; lock = filelock.FileLock(sys.argv[1])\nlock.acquire(); print(flush=True); input()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script, place / "build" / "lock"], **pipes) as holder:
+        holder.stdout.readline()
+        with pytest.raises(SystemExit) as end:
+            main(command)
+        assert end.value.code == 1
+        said = capsys.readouterr().err
+        assert re.fullmatch(r"FAILED another report or training is at work in \S+: wait until it ends\n", said)
+        holder.kill()
+    with pytest.raises(SystemExit):
+        main(["run", "--notebooks", "98"])
+    assert "no notebook 98" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "prose", "badges", "train small_lstm"])
+def test_without_the_checkout_there_is_a_sentence(place, monkeypatch, capsys, command):
+    monkeypatch.setattr("harmonics_lib.report.__main__.checkout", lambda: None)
+    with pytest.raises(SystemExit):
+        main(command.split())
+    assert re.fullmatch(r"FAILED the report needs the checkout .*\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("variable", ["HARMONICS_BUILD", "HARMONICS_RESULTS"])
+def test_a_folder_that_is_a_file_or_cannot_be_made_is_refused_in_a_sentence(place, monkeypatch, capsys, variable):
+    for name, value in runner.KERNEL_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    (place / "file").write_text("")
+    for path in (place / "file", place / "file" / "below"):
+        monkeypatch.setenv(variable, str(path))
+        with pytest.raises(SystemExit):
+            main(["run"])
+        assert re.fullmatch(r"FAILED .*file.*\n", capsys.readouterr().err)
 
 
 def test_an_unknown_notebook_number_is_refused():
