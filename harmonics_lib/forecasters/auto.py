@@ -1,7 +1,7 @@
 """One forecaster for every window: what is clean or few is continued exactly, what is many by sparse Bayes."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -11,17 +11,13 @@ from harmonics_lib.arguments import shown
 from harmonics_lib.forecasters.base import DistributionForecaster
 from harmonics_lib.forecasters.nonlinear import SinusoidFit, continue_sinusoids
 from harmonics_lib.forecasters.recurrence import continue_clean
-from harmonics_lib.forecasters.sparse import CHUNK, LONGEST, infer
+from harmonics_lib.forecasters.sparse import CHUNK, LONGEST, Inference, infer
 from harmonics_lib.forecasters.window import Window
 from harmonics_lib.signals.process import HarmonicProcess
 
 _PAIRED = 200  # whole periods of which all pairs are tried; of more, single ones
 _TRIED = 1000  # whole periods that are tried one by one, whose inner products take 32 MB
 _MOST = 5  # sinusoids that nonlinear least squares may find
-# Of the log odds of few components, tuned:
-_MORE = 4.0  # the evidence of more whole periods than are tried, in units of that of one more
-_BY_MISFIT = -15.0  # slope in log(noise variance that few leave / that sparse Bayesian inference leaves)
-_CONSTANT, _BY_COUNT = 5.0, -2.0  # of nonlinear least squares, and slope in the number of sinusoids
 
 
 @dataclass(frozen=True)
@@ -31,9 +27,7 @@ class auto_forecaster(DistributionForecaster):
     A window without noise is continued by its recurrence, one of many components by sparse
     Bayesian inference. For few components there is better: the exact posterior over all choices of
     one or two whole periods, or nonlinear least squares for periods of any length. The forecast is
-    the average of the two, weighted by how probable few components are. Four constants of these
-    odds were tuned, on windows of 1 to 20 components in noise of 0.01 to 0.3 from random streams of
-    their own ("auto tuning"), that no published result rests on.
+    the average of the two, weighted by how probable few components are (see ``Odds``).
 
     Of a window longer than 2,000 samples only the last 2,000 are used. If a process has more than 1,000 whole
     periods, few components are found by nonlinear least squares, too.
@@ -72,30 +66,68 @@ class auto_forecaster(DistributionForecaster):
 
     def _average(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
         """Mean and deviation of the average over few and many components, and of the noise, for noisy windows."""
-        length = window.x.shape[1]
-        prior = self.process or HarmonicProcess((1, 45), (2, 10 * length), False, uniform="frequency")
-        many = infer(window, horizon, prior, trend=None if self.process else "line")
-        before, after = many.trend.split([length, horizon], dim=1)
-        few, odds = _few(window if self.process else window.minus(before), horizon, prior, many.noise[:, 0].square())
-        probability, apart = torch.sigmoid(odds)[:, None], few + after - many.mean
+        few, many = few_and_many(window, horizon, self.process)
+        probability, apart = Odds().probability(few)[:, None], few.mean - many.mean
         std = (many.std.square() + probability * (1 - probability) * apart.square()).sqrt()
         return many.mean + probability * apart, std, many.noise
 
 
-def _few(window: Window, horizon: int, process: HarmonicProcess, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, horizon) forecasts with few components, and the (B,) log odds that there are no more.
+@dataclass(frozen=True)
+class Few:
+    """Forecasts with few components, and what is known of the odds that there are no more.
 
-    noise: (B,) the variance that sparse Bayesian inference estimates.
+    Attributes:
+        mean: (B, H) forecasts.
+        evidence: (B,) log of the evidence of few whole periods over that of one more; else 0, and infinite
+            where only few, or only more, come into question.
+        misfit: (B,) log of the noise variance that they leave over the one that sparse Bayesian inference leaves.
+        counts: (B,) number of sinusoids that nonlinear least squares finds, None for whole periods.
     """
+
+    mean: Tensor
+    evidence: Tensor
+    misfit: Tensor
+    counts: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Odds:
+    """The odds of few components. ``experiments/tuning.py`` varies these constants, which were tuned.
+
+    It does so on windows of 1 to 20 components in noise of 0.01 to 0.3 from random streams of their own
+    ("auto tuning"), that no other published result rests on.
+    """
+
+    more: float = 4.0  # the evidence of more whole periods than are tried, in units of that of one more
+    by_misfit: float = -15.0  # slope of the log odds in the misfit
+    constant: float = 5.0  # log odds of nonlinear least squares at no misfit and no sinusoid
+    by_count: float = -2.0  # their slope in the number of sinusoids
+
+    def probability(self, few: Few) -> Tensor:
+        """(B,) probability that there are no more components than few."""
+        prior = -math.log(self.more) if few.counts is None else self.constant + self.by_count * few.counts
+        return torch.sigmoid(few.evidence + self.by_misfit * few.misfit + prior)
+
+
+def few_and_many(window: Window, horizon: int, process: HarmonicProcess | None) -> tuple[Few, Inference]:
+    """The two forecasts that ``auto_forecaster`` averages in windows with noise, centred if ``process`` is None."""
+    length = window.x.shape[1]
+    prior = process or HarmonicProcess((1, 45), (2, 10 * length), False, uniform="frequency")
+    many = infer(window, horizon, prior, trend=None if process else "line")
+    before, after = many.trend.split([length, horizon], dim=1)
+    few = _few(window if process else window.minus(before), horizon, prior, many.noise[:, 0].square())
+    return replace(few, mean=few.mean + after), many
+
+
+def _few(window: Window, horizon: int, process: HarmonicProcess, noise: Tensor) -> Few:
+    """Forecasts with few components; noise: (B,) the variance that sparse Bayesian inference estimates."""
     low, high = process.periods
     if process.integer_periods and high - low < _TRIED:
         return _enumerate(window.x, horizon, process, noise)
     return _few_of_any_period(window, horizon, process.periods, noise)
 
 
-def _few_of_any_period(
-    window: Window, horizon: int, periods: tuple[float, float], noise: Tensor
-) -> tuple[Tensor, Tensor]:
+def _few_of_any_period(window: Window, horizon: int, periods: tuple[float, float], noise: Tensor) -> Few:
     """``_few`` by nonlinear least squares, for periods of any length."""
     length = window.x.shape[1]
     most = min(_MOST, length // 4)
@@ -103,11 +135,11 @@ def _few_of_any_period(
     few = (counts > 0) & (counts <= most)
     ahead, residual = continue_sinusoids(window.x, found, torch.where(few, counts, 0), horizon)
     left = residual.square().sum(dim=1) / (length - 3 * counts)
-    odds = _CONSTANT + _BY_MISFIT * (left / noise).clamp_min(1e-6).log() + _BY_COUNT * counts
-    return ahead, torch.where(few, odds, -math.inf)
+    misfit = torch.where(few, left / noise, 1.0).clamp_min(1e-6).log()
+    return Few(ahead, torch.where(few, 0.0, -math.inf).to(misfit), misfit, counts)
 
 
-def _enumerate(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor) -> tuple[Tensor, Tensor]:
+def _enumerate(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor) -> Few:
     """``_few`` by the exact posterior over all choices of one or two whole periods.
 
     All numbers of components are as probable beforehand. More than are tried are judged by the
@@ -117,7 +149,7 @@ def _enumerate(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor)
     limit = min(2 if high - low < _PAIRED else 1, high - low + 1)
     tried = range(fewest, min(most, limit) + 1)
     if not tried:
-        return x.new_zeros(len(x), horizon), x.new_full((len(x),), -math.inf)
+        return Few(x.new_zeros(len(x), horizon), x.new_full((len(x),), -math.inf), x.new_zeros(len(x)))
     regression = _Regression(x, noise, low, high)
     amplitudes, left, evidence, best, best_evidence = zip(*map(regression.over_choices, tried), strict=True)
     together = torch.stack(evidence).logsumexp(dim=0)
@@ -126,9 +158,9 @@ def _enumerate(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor)
     misfit = ((weights * torch.stack(left)).sum(dim=0) / noise).log()
     ahead = mean.flatten(1) @ _waves(low, high, x.shape[1], horizon).to(x).flatten(1).T
     if most == tried[-1] or high - low + 1 == limit:
-        return ahead, torch.full_like(together, math.inf)
-    more = evidence[-1] + regression.with_one_more(best[-1]) - best_evidence[-1] + math.log(_MORE)
-    return ahead, together - more + _BY_MISFIT * misfit
+        return Few(ahead, torch.full_like(together, math.inf), misfit)
+    more = evidence[-1] + regression.with_one_more(best[-1]) - best_evidence[-1]
+    return Few(ahead, together - more, misfit)
 
 
 class _Regression:

@@ -19,7 +19,7 @@ _LEAST_NOISE = 1e-10  # variance, relative to the window's power: below, the win
 LONGEST = 2000  # samples of a window that are read
 _LOUDEST = 1e100  # standard deviation of noise, in peaks: beyond, its square is no number
 CHUNK = 64  # windows at once: 7 MB of waves for N = 100
-_SLACK = 1.3  # of the slab's variance, see ``_Belief.slab``
+SLACK = 1.3  # of the slab's variance, see ``_Belief.slab``; ``experiments/tuning.py`` varies it
 _KEPT = 64  # frequencies that may leave the grid
 _TOLERANCE = 1.1  # unexplained variance that a move off the grid may leave, relative to that before it
 _FEW = {1: 1.1, 2: 1.03}  # the same for a start from so many sinusoids
@@ -116,6 +116,7 @@ def infer(
     noise_std: Tensor | None = None,
     iterations: int = 30,
     trend: str | None = None,
+    slack: float = SLACK,
 ) -> Inference:
     """What ``sparse_bayesian`` makes of windows, which are centred if there is a ``trend``.
 
@@ -128,7 +129,7 @@ def infer(
     variance = ((window.once(noise_level)[:, None] if noise_std is None else noise_std) / scale).square()[:, 0]
     grid, mass = (table.to(x) for table in process.prior(spacing=1 / (4 * length)))
     known = noise_std is not None
-    belief = _prior_belief(x / scale, powers[:length], mass, process.components, variance, known)
+    belief = _prior_belief(x / scale, powers[:length], mass, process.components, variance, known, slack)
     frequencies, belief, cell = _fit(belief, grid, process, iterations, window)
     waves = _waves(frequencies, 0, length + horizon)
     posterior = _gaussian(belief, waves[..., :length, :])
@@ -288,6 +289,7 @@ class _Belief:
         precision, shift: (B, P) the factor exp(-precision |a|^2 / 2 + Re(conj(shift) a)) of amplitude a.
         noise: (B,) variance of the noise; known: whether it is given, and not estimated.
         count: (B,) expected number of components.
+        slack: of the slab's variance.
     """
 
     x: Tensor
@@ -299,20 +301,19 @@ class _Belief:
     noise: Tensor
     known: bool
     count: Tensor
+    slack: float
 
     def slab(self) -> tuple[Tensor, Tensor]:
         """(B, P) probability that a frequency is present, and the variance of its amplitudes if it is.
 
         Components fall on frequencies like Poisson points of mean count times mass, and share the
         power that is not noise; several that fall on one add up. Those that are seen are the
-        stronger ones, hence the slack of 1.3. It was tuned by hand on signals that no result of
-        the report rests on, and matters little: over 100 windows each of 1, 5 and 20 whole periods in
-        noise of 0.01, 0.1 and 0.3 (the stream "slack of the slab"), slacks of 1, 1.6 and 2 change the
-        geometric mean of the nine mean squared errors of ten steps by +2, -5 and -5 %.
+        stronger ones, hence the slack. It matters little: ``experiments/tuning.py`` varies it on
+        windows of 1, 5 and 20 components from a random stream of their own ("slack of the slab").
         """
         present = -torch.expm1(-self.count[:, None] * self.mass)
         power = (1 - self.noise[:, None]).clamp_min(0.05)
-        return present, _SLACK * power * self.mass / present
+        return present, self.slack * power * self.mass / present
 
     def with_noise(self, unexplained: Tensor) -> "_Belief":
         """The belief with the noise variance (B,) that is left unexplained, unless it is known."""
@@ -320,7 +321,13 @@ class _Belief:
 
 
 def _prior_belief(
-    x: Tensor, powers: Tensor, mass: Tensor, components: tuple[int, int], noise: Tensor, known: bool = True
+    x: Tensor,
+    powers: Tensor,
+    mass: Tensor,
+    components: tuple[int, int],
+    noise: Tensor,
+    known: bool = True,
+    slack: float = SLACK,
 ) -> _Belief:
     shape = (len(x), len(mass))
     belief = _Belief(
@@ -333,6 +340,7 @@ def _prior_belief(
         noise=(noise if known else noise.clamp_max(0.5)).clamp_min(_LEAST_NOISE),
         known=known,
         count=x.new_full((len(x),), math.sqrt(components[0] * components[1])),
+        slack=slack,
     )
     present, variance = belief.slab()
     return replace(belief, precision=1 / (present * variance))

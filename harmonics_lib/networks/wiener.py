@@ -24,6 +24,7 @@ _OUTLIER = 100  # errors of so many times what is expected count by their logari
 # What inference by expectation propagation leaves of a clean continuation, mean over ten steps, from
 # 1, 2, 5, 10, 20 and 45 components (whole periods of 2 to 99): the unit of the loss. Rounded from the cells of the
 # grid; for the noise of 0.003, which the grid does not have, continued by eye. It weighs windows and judges none.
+# ``experiments/tuning.py`` computes the same on windows from a random stream of their own ("expected errors").
 _NOISE = (0.003, 0.01, 0.03, 0.1, 0.3)
 _COMPONENTS = (1, 2, 5, 10, 20, 45)
 _EXPECTED = (
@@ -146,7 +147,7 @@ class WienerNetwork(nn.Module):
         truth = batch.future
         amplitudes, spectrum, scale = self(batch.past)
         forecasts = [scale * self._synthesise(found, truth.shape[1]) for found in amplitudes]
-        weights = _step_weights(truth) / (_expected_error(batch) + 5e-4)[:, None]
+        weights = _step_weights(truth) / (expected_error(batch) + 5e-4)[:, None]
         relative = [(weights * (forecast - truth).square()).mean(dim=1) for forecast in forecasts]  # (B,) each
         errors = [_held(error).mean() for error in relative]
         return errors[-1] + 0.3 * sum(errors[:-1]) + self._error_loss(batch, forecasts[-1], spectrum, scale)
@@ -236,7 +237,7 @@ def _step_weights(future: Tensor) -> Tensor:
     return (10 / torch.arange(1, future.shape[1] + 1).to(future)).clamp_max(1).pow(3)
 
 
-def _expected_error(batch: SignalBatch) -> Tensor:
+def expected_error(batch: SignalBatch) -> Tensor:
     """(B,) the table of expected errors, interpolated in logarithms."""
     table = torch.tensor(_EXPECTED).log().to(batch.past)
     row, down = _place(batch.noise_std, _NOISE)

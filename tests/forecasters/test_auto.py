@@ -18,7 +18,8 @@ from harmonics_lib import (
     random_stream,
     sparse_bayesian,
 )
-from harmonics_lib.forecasters.auto import _enumerate, _Regression
+from harmonics_lib.forecasters.auto import Odds, _Regression, few_and_many
+from harmonics_lib.forecasters.window import Window
 
 WHOLE = HarmonicProcess((1, 45), (2, 99))
 ANY = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
@@ -122,9 +123,8 @@ def test_one_more_period_is_what_the_enumeration_says_of_it():
 @pytest.mark.parametrize("components, probable", [(1, True), (2, True), (10, False)])
 def test_few_are_told_from_many(components, probable):
     batch = drawn(components, 0.03)
-    noise = torch.full((40,), 0.03**2, dtype=torch.float64)
-    _, odds = _enumerate(batch.past, 10, WHOLE, noise)
-    assert ((odds > 0) == probable).double().mean() > 0.7
+    few, _ = few_and_many(Window.of(batch.past), 10, WHOLE)
+    assert ((Odds().probability(few) > 0.5) == probable).double().mean() > 0.7
 
 
 def test_it_tells_how_far_it_may_be_off():
