@@ -2,7 +2,7 @@
 
 A key is a hash of what a computation is made of: the settings of its objects, the weights of its
 networks, and the code of every module of this project that it needs. Docstrings, comments and the
-sentences of errors do not count, nor do the modules that check arguments and name folders.
+sentences of errors do not count, nor do the modules that check arguments and files.
 """
 
 import ast
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 _ROOT = Path(__file__).resolve().parents[1]
 _OURS = ("harmonics_lib.", "experiments.")
-_WITHOUT_NUMBERS = {"harmonics_lib.arguments", "harmonics_lib.paths"}
+_WITHOUT_NUMBERS = {"harmonics_lib.arguments", "harmonics_lib.checksums", "harmonics_lib.paths"}
 
 
 def key(*parts) -> str:

@@ -1,6 +1,6 @@
 """Forecasting sums of sinusoids: what more than one notebook of the report needs."""
 
-from harmonics_lib.evaluation.grid import by_step, evaluate, over_horizon
+from harmonics_lib.evaluation.grid import evaluate, over_horizon, single_steps
 from harmonics_lib.evaluation.intervals import bootstrap_interval
 from harmonics_lib.evaluation.measured import MEASURED, load_measured, measured_windows, relative_errors
 from harmonics_lib.evaluation.scores import calibration, normal_crps, score
@@ -62,7 +62,6 @@ __all__ = [
     "autoregression",
     "bootstrap_interval",
     "burg",
-    "by_step",
     "cadzow",
     "calibration",
     "central_interval",
@@ -91,6 +90,7 @@ __all__ = [
     "relative_errors",
     "score",
     "seeded",
+    "single_steps",
     "sparse_bayesian",
     "train",
     "trained_networks",

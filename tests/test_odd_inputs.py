@@ -300,9 +300,15 @@ REFUSED_SETTINGS = [
     ("over_horizon", partial(lib.over_horizon, TABLE), "horizon", "horizon", [*NO_COUNT, 7]),
     ("over_horizon", partial(lib.over_horizon, TABLE, 10), "components", "components", [None, 7, "ten", math.nan, ()]),
     ("over_horizon", partial(lib.over_horizon, TABLE, 10), "colour", "colour", ["red"]),
-    ("by_step", lib.by_step, "table", "table", [None, "grid", {}, pd.DataFrame()]),
-    ("by_step", partial(lib.by_step, TABLE), "method", "method", [None, "nothing", [], 5, np.zeros(0), [[1]]]),
-    ("by_step", partial(lib.by_step, TABLE), "colour", "colour", ["red"]),
+    ("single_steps", lib.single_steps, "table", "table", [None, "grid", {}, pd.DataFrame()]),
+    (
+        "single_steps",
+        partial(lib.single_steps, TABLE),
+        "method",
+        "method",
+        [None, "nothing", [], 5, np.zeros(0), [[1]]],
+    ),
+    ("single_steps", partial(lib.single_steps, TABLE), "colour", "colour", ["red"]),
     (
         "bootstrap_interval",
         lib.bootstrap_interval,

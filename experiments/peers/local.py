@@ -1,4 +1,4 @@
-"""Libraries that fit a model to each window, as forecasters: each adapter is at most ten lines long.
+"""Libraries that fit a model to each window, as forecasters: an adapter each, which imports its own library alone.
 
 Settings were chosen on windows of 1, 5 and 20 components, with and without noise of 0.1, from a
 random stream of their own ("peers tuning"), by the error over ten steps; ``methods`` says what was tried.
@@ -11,22 +11,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from darts import TimeSeries
-from darts.models import FFT
-from pydmd import HankelDMD
 from scipy.signal import find_peaks, periodogram
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, ExpSineSquared, WhiteKernel
-from statsforecast.models import MSTL, AutoARIMA, AutoCES, AutoETS
-from statsmodels.tsa.ar_model import ar_select_order
-from statsmodels.tsa.statespace.structural import UnobservedComponents
 from torch import Tensor
 
 from harmonics_lib import SignalBatch
 from harmonics_lib.forecasters.base import Forecaster
 from harmonics_lib.forecasters.window import Window
-
-logging.getLogger("darts").setLevel(logging.ERROR)
 
 Continued = Callable[[np.ndarray, int], np.ndarray]  # a window (N,) and a horizon -> (horizon,)
 
@@ -79,11 +71,14 @@ def seasons(window: np.ndarray, longest: int) -> list[int]:
 
 def auto_arima() -> Forecaster:
     """ARIMA whose orders are searched stepwise by the corrected AIC, differenced as a test of KPSS says."""
+    from statsforecast.models import AutoARIMA
+
     return by_window(lambda window, horizon: AutoARIMA().forecast(y=window, h=horizon)["mean"])
 
 
 def auto_ets() -> Forecaster:
     """Exponential smoothing whose form is chosen by the corrected AIC, with the season of the strongest peak."""
+    from statsforecast.models import AutoETS
 
     def continued(window: np.ndarray, horizon: int) -> np.ndarray:
         model = AutoETS(season_length=seasons(window, longest=24)[0])  # it has no longer ones
@@ -94,6 +89,7 @@ def auto_ets() -> Forecaster:
 
 def auto_ces() -> Forecaster:
     """Complex exponential smoothing, its form chosen by the corrected AIC, with the season of the strongest peak."""
+    from statsforecast.models import AutoCES
 
     def continued(window: np.ndarray, horizon: int) -> np.ndarray:
         model = AutoCES(season_length=seasons(window, longest=len(window) // 2)[0])
@@ -104,6 +100,7 @@ def auto_ces() -> Forecaster:
 
 def mstl(count: int = 2) -> Forecaster:
     """Seasons by repeated LOESS, of the ``count`` strongest peaks, and exponential smoothing of what they leave."""
+    from statsforecast.models import MSTL
 
     def continued(window: np.ndarray, horizon: int) -> np.ndarray:
         model = MSTL(season_length=seasons(window, longest=len(window) // 2 - 1)[:count])
@@ -114,6 +111,7 @@ def mstl(count: int = 2) -> Forecaster:
 
 def autoreg() -> Forecaster:
     """Autoregression by least squares, without a constant, of at most N / 3 lags, as many as the AIC says."""
+    from statsmodels.tsa.ar_model import ar_select_order
 
     def continued(window: np.ndarray, horizon: int) -> np.ndarray:
         chosen = ar_select_order(window, len(window) // 3, ic="aic", trend="n")
@@ -124,6 +122,7 @@ def autoreg() -> Forecaster:
 
 def unobserved_components(count: int = 3) -> Forecaster:
     """Stochastic cycles with the periods of the ``count`` strongest peaks, and noise, by maximum likelihood."""
+    from statsmodels.tsa.statespace.structural import UnobservedComponents
 
     def continued(window: np.ndarray, horizon: int) -> np.ndarray:
         cycles = [{"period": 1 / frequency, "harmonics": 1} for frequency in peak_frequencies(window)[:count]]
@@ -150,6 +149,7 @@ def gaussian_process(count: int = 5) -> Forecaster:
 
 def hankel_dmd(rank: int = 0, share: float = 2 / 3) -> Forecaster:
     """Dynamic mode decomposition of the window's Hankel matrix; rank 0 is Gavish and Donoho's threshold."""
+    from pydmd import HankelDMD
 
     def continued(window: np.ndarray, horizon: int) -> np.ndarray:
         model = HankelDMD(svd_rank=rank, d=round(share * len(window)), exact=True, opt=True)
@@ -167,6 +167,10 @@ def hankel_dmd_told(batch: SignalBatch) -> Forecaster:
 
 def darts_fft(count: int = 1) -> Forecaster:
     """The strongest ``count`` bins of the window's DFT, run on."""
+    from darts import TimeSeries
+    from darts.models import FFT
+
+    logging.getLogger("darts").setLevel(logging.ERROR)
 
     def continued(window: np.ndarray, horizon: int) -> np.ndarray:
         model = FFT(nr_freqs_to_keep=count)

@@ -142,7 +142,7 @@ def over_horizon(table: pd.DataFrame, horizon: int, **cell) -> pd.DataFrame:
     return _select(table[(table.step_from == 1) & (table.step_to == horizon)], cell)
 
 
-def by_step(table: pd.DataFrame, **cell) -> pd.DataFrame:
+def single_steps(table: pd.DataFrame, **cell) -> pd.DataFrame:
     """The rows of a table of ``evaluate`` that hold single steps; ``cell`` and errors as in ``over_horizon``."""
     _check_table("table", table, _STEPS)
     return _select(table[table.step_from == table.step_to], cell).sort_values("step_to")

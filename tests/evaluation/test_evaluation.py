@@ -22,7 +22,6 @@ from harmonics_lib import (
     HarmonicProcess,
     SmallLSTM,
     bootstrap_interval,
-    by_step,
     calibration,
     conformal,
     evaluate,
@@ -34,6 +33,7 @@ from harmonics_lib import (
     persistence,
     relative_errors,
     score,
+    single_steps,
     window_forecaster,
 )
 from harmonics_lib.forecasters.base import DistributionForecaster
@@ -235,7 +235,7 @@ def test_rows_are_selected_by_horizon_or_step_and_by_cell():
     table = evaluate({"persistence": persistence()}, TINY)
     ten = over_horizon(table, 10, components=(1, 5), noise_std=0.1)
     assert ten[["components", "step_from", "step_to"]].values.tolist() == [[1, 1, 10], [5, 1, 10]]
-    steps = by_step(table, components=5, noise_std=0.0)
+    steps = single_steps(table, components=5, noise_std=0.0)
     assert steps.step_to.tolist() == [1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50]
     with pytest.raises(ValueError, match="horizon must be one of 5, 10, 20, 50, got 7"):
         over_horizon(table, 7)

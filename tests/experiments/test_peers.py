@@ -3,9 +3,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from experiments.keys import key
+from experiments.peers import local
 from experiments.peers.methods import METHODS
 from experiments.peers.methods import OURS as OWN
 from experiments.peers.tables import describe, score_on_cell
@@ -68,33 +71,57 @@ def test_every_local_method_has_every_measured_series():
     assert (table["error"] >= 0).all()
 
 
-@pytest.mark.parametrize("name", ["auto_ets", "auto_ces", "mstl", "autoreg", "hankel_dmd", "darts_fft"])
-def test_a_library_behind_its_adapter_is_a_forecaster(name):
-    for package in PACKAGES:
-        pytest.importorskip(package)
-    from experiments.peers import local
+ADAPTERS = {
+    "auto_ets": "statsforecast",
+    "auto_ces": "statsforecast",
+    "mstl": "statsforecast",
+    "autoreg": "statsmodels",
+    "hankel_dmd": "pydmd",
+    "darts_fft": "darts",
+}
 
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_a_library_behind_its_adapter_is_a_forecaster(name):
+    pytest.importorskip(ADAPTERS[name])
     check_forecaster(getattr(local, name)())
 
 
-@pytest.mark.parametrize("name", ["unobserved_components", "gaussian_process"])
-def test_a_search_that_ends_within_its_tolerance_keeps_all_but_the_unit(name):
+def test_a_search_that_ends_within_its_tolerance_keeps_all_but_the_unit():
     """A likelihood is climbed until it rises by too little, and where that is depends on rounding, by 1e-5 peaks."""
     pytest.importorskip("statsmodels")
-    from experiments.peers import local
-
-    check_forecaster(getattr(local, name)(), any_unit=False)
+    check_forecaster(local.unobserved_components(), any_unit=False)
 
 
-def test_what_a_library_gives_up_is_counted():
-    pytest.importorskip("statsforecast")
-    import torch
+def test_a_gaussian_process_continues_a_wave():
+    """It takes seconds a window, too many for all that ``check_forecaster`` asks."""
+    wave = torch.sin(2 * torch.pi * torch.arange(45, dtype=torch.float64) / 9)[None]
+    forecaster = local.gaussian_process(count=1)
+    assert torch.allclose(forecaster(wave[:, :40], 5), wave[:, 40:], atol=0.05) and forecaster.failed == 0
 
-    from experiments.peers import local
 
-    def give_up(window, horizon):
-        raise RuntimeError
+@pytest.mark.parametrize("strongest", [7, 12.5])
+def test_the_strongest_season_is_found(strongest):
+    window = np.sin(2 * np.pi * np.arange(100) / strongest) + 0.3 * np.sin(2 * np.pi * np.arange(100) / 31)
+    assert local.seasons(window, longest=50)[0] == round(strongest)
+    assert local.seasons(np.zeros(100), longest=50) == [1]
 
-    forecaster = local.by_window(give_up)
-    window = torch.arange(40.0)[None]
-    assert (forecaster(window, 3) == 39).all() and forecaster.failed == 1
+
+def last_value(window, horizon):
+    """A library as simple as can be."""
+    return np.full(horizon, window[-1])
+
+
+def give_up(window, horizon):
+    """One that raises whatever its solver does."""
+    raise RuntimeError
+
+
+def test_what_continues_one_window_becomes_a_forecaster():
+    check_forecaster(local.by_window(last_value))
+
+
+@pytest.mark.parametrize("bad", [give_up, lambda w, h: np.full(h, np.nan), lambda w, h: w, lambda w, h: None])
+def test_what_a_library_gives_up_is_counted_and_the_last_value_stands_in(bad):
+    forecaster = local.by_window(bad)
+    assert (forecaster(torch.arange(40.0)[None], 3) == 39).all() and forecaster.failed == 1
