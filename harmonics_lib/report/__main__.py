@@ -14,9 +14,9 @@ try:
     import torch
     from filelock import FileLock, Timeout
 
-    from harmonics_lib.paths import build_dir, checkout, results_dir
+    from harmonics_lib.paths import build_dir, results_dir
     from harmonics_lib.published.runs import train_again
-    from harmonics_lib.report.prose import ReportError, notebook_paths, render_badges, render_prose
+    from harmonics_lib.report.prose import ReportError, notebook_paths, render_badges, render_prose, repository
     from harmonics_lib.report.runner import FOREIGN_ENVIRONMENT, KERNEL_ENVIRONMENT, Progress, run_notebooks
     from harmonics_lib.training.directory import RunError
     from harmonics_lib.training.distributed import is_first_process
@@ -31,8 +31,7 @@ _LOCK = "lock"
 def _in_one_sentence() -> Iterator[None]:
     """What goes wrong within ends the command with one sentence and the exit status 1."""
     try:
-        if checkout() is None:
-            raise ReportError("the report needs the checkout of the repository; here only the package is installed")
+        repository()
         yield
     except (ReportError, RunError, TrainingDiverged, ValueError, OSError) as error:
         click.echo(f"FAILED {error}", err=True)
@@ -86,7 +85,7 @@ def run(notebooks: str, quick: bool):
 def _set_environment(quick: bool) -> None:
     """What kernels inherit."""
     if quick:
-        build = checkout() / "build" / "quick"
+        build = repository() / "build" / "quick"
         os.environ |= {"HARMONICS_BUILD": str(build), "HARMONICS_RESULTS": str(build / "results")}
         os.environ.setdefault("WANDB_MODE", "offline")  # tiny trainings are tracked, but not among somebody's own
     os.environ |= KERNEL_ENVIRONMENT | {

@@ -28,13 +28,24 @@ class ReportError(RuntimeError):
     """The report cannot be built as asked; the message says what, where and why."""
 
 
+def repository() -> Path:
+    """The checkout that the report is built in.
+
+    Raises:
+        ReportError: there is none, because only the package is installed.
+    """
+    if folder := checkout():
+        return folder
+    raise ReportError("the report needs the checkout of the repository; here only the package is installed")
+
+
 def notebook_paths(selection: str = "") -> list[Path]:
     """The notebooks in order; ``selection`` is space-separated numbers, all when empty.
 
     Raises:
         ReportError: a number without a notebook.
     """
-    paths = sorted((checkout() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    paths = sorted((repository() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     wanted = selection.split()
     unknown = [number for number in wanted if number not in [path.name[:2] for path in paths]]
     if unknown:
@@ -96,8 +107,8 @@ def notebooks_table() -> str:
     for path in notebook_paths():
         opening = nbformat.read(path, as_version=4).cells[0].source
         title = opening.splitlines()[0].lstrip("# ")
-        question = re.search(r"\*\*Question:\*\* (.*?)\n\n", opening, re.DOTALL)[1].replace("\n", " ")
-        answer = re.search(r"\*\*Answer:\*\* (.*?\.)(?: [A-Z]|\n\n|$)", opening, re.DOTALL)[1].replace("\n", " ")
+        question = re.findall(r"\*\*Question:\*\* (.*?)\n\n", opening, re.DOTALL)[0].replace("\n", " ")
+        answer = re.findall(r"\*\*Answer:\*\* (.*?\.)(?: [A-Z]|\n\n|$)", opening, re.DOTALL)[0].replace("\n", " ")
         rows.append(f"| [{title}](results/notebooks/{path.name}) | {question} | {answer} | {_badge(path.name)} |")
     return "\n".join(rows)
 
@@ -110,7 +121,7 @@ def render_prose() -> dict[Path, str]:
     Raises:
         ReportError: a placeholder that the metrics cannot fill.
     """
-    ours = results_dir().resolve() == (checkout() / "results").resolve()
+    ours = results_dir().resolve() == (repository() / "results").resolve()
     metrics = {name[:2]: load_metrics(name) for name in published_metrics()}
     rendered = {}
     for source in notebook_paths():
@@ -128,14 +139,14 @@ def render_prose() -> dict[Path, str]:
 def _render_readme(metrics: Mapping[str, dict]) -> dict[Path, str]:
     """README.md from README.in.md."""
     grid = over_horizon(load_table("grid"), 10, periods="whole", components=(1, 10, 45))
-    text = (checkout() / "README.in.md").read_text(encoding="utf-8")
+    text = (repository() / "README.in.md").read_text(encoding="utf-8")
     text = text.replace("{{grid}}", grid_table(grid)).replace("{{notebooks}}", notebooks_table())
-    return {checkout() / "README.md": _MADE_FROM + fill_numbers(text, metrics)}
+    return {repository() / "README.md": _MADE_FROM + fill_numbers(text, metrics)}
 
 
 def repository_url() -> str:
     """Where the repository lives: ``[project.urls]`` in ``pyproject.toml``."""
-    return tomllib.loads((checkout() / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+    return tomllib.loads((repository() / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
 
 
 def pages_url() -> str:

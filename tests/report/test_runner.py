@@ -185,7 +185,7 @@ def test_the_quick_profile_tracks_a_training_offline_though_somebody_is_logged_i
     )
     script = (
         "import pathlib, harmonics_lib.report.__main__ as r\n"
-        f"r.checkout = lambda: pathlib.Path({str(place)!r})\n"
+        f"r.repository = lambda: pathlib.Path({str(place)!r})\n"
         f"r.notebook_paths = lambda selection: [pathlib.Path({str(notebook(place, training))!r})]\n"
         "r.main(['run', '--quick'])"
     )
@@ -310,7 +310,7 @@ def test_a_second_report_in_one_build_folder_is_refused(place, monkeypatch, caps
 
 @pytest.mark.parametrize("command", ["run", "prose", "badges", "train small_lstm"])
 def test_without_the_checkout_there_is_a_sentence(place, monkeypatch, capsys, command):
-    monkeypatch.setattr("harmonics_lib.report.__main__.checkout", lambda: None)
+    monkeypatch.setattr("harmonics_lib.report.prose.checkout", lambda: None)
     with pytest.raises(SystemExit):
         main(command.split())
     assert re.fullmatch(r"FAILED the report needs the checkout .*\n", capsys.readouterr().err)
