@@ -96,4 +96,5 @@ def _find(kind: str, file: str) -> tuple[Path, Path]:
         if (path := root / kind / file).exists():
             return root, path
     known = sorted({other.stem for root in roots for other in (root / kind).glob(f"*{path.suffix}")})
+    known = [name for name in known if "." not in name]  # grid.keys.json says of a table what its rows were made from
     raise ValueError(f"no {kind} {path.stem} are published; there are {', '.join(known) or 'none'}")
