@@ -67,7 +67,7 @@ def evaluate(
     if not forecasters and not oracles:
         raise ValueError("forecasters must name at least one forecaster, got none")
     grid = Grid() if grid is None else check_kind("grid", grid, Grid, "a Grid")
-    makers = [(name, method, False) for name, method in forecasters.items()]
+    makers: list[tuple[str, Callable, bool]] = [(name, method, False) for name, method in forecasters.items()]
     makers += [(name, make, True) for name, make in oracles.items()]
     jobs = [(*maker, *cell) for cell in grid.cells().items() for maker in makers]  # a cell's methods in a row
     jobs = tqdm(jobs, disable=not progress, desc="grid")

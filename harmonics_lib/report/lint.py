@@ -14,7 +14,7 @@ from statistics import median
 import nbformat
 from nbformat import NotebookNode
 
-from harmonics_lib.paths import checkout
+from harmonics_lib.report.prose import repository
 
 LINES, MEDIAN, WIDTH, WORDS = 20, 10, 88, 150
 #: Decimals in prose that no code holds: a source states them, or they follow from what the text says.
@@ -157,6 +157,6 @@ def breaches(path: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    found = [line for path in sorted((checkout() / "notebooks").glob("*.ipynb")) for line in breaches(path)]
+    found = [line for path in sorted((repository() / "notebooks").glob("*.ipynb")) for line in breaches(path)]
     print(*found, sep="\n", end="\n" if found else "")
     sys.exit(bool(found))
