@@ -31,12 +31,12 @@ from harmonics_lib.forecasters.wrappers import conformal
 from harmonics_lib.networks.recurrent import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
 from harmonics_lib.networks.wiener import WienerNetwork
 from harmonics_lib.published.networks import load_forecaster
-from harmonics_lib.published.runs import trained_networks
+from harmonics_lib.published.runs import load_trained, train_missing
 from harmonics_lib.published.tables import load_benchmark, load_metrics, load_table
 from harmonics_lib.series import forecast
 from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, random_stream
 from harmonics_lib.testing import ForecasterError, check_forecaster
-from harmonics_lib.training.run import Run, Stage, TrainingConfig, seeded
+from harmonics_lib.training.run import Run, Stage, Study, TrainingConfig, seeded
 from harmonics_lib.training.trainer import train
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "SignalBatch",
     "SmallLSTM",
     "Stage",
+    "Study",
     "TrainingConfig",
     "UnstableForecast",
     "WienerNetwork",
@@ -78,6 +79,7 @@ __all__ = [
     "load_measured",
     "load_metrics",
     "load_table",
+    "load_trained",
     "matrix_pencil",
     "measured_windows",
     "network_forecaster",
@@ -93,7 +95,7 @@ __all__ = [
     "single_steps",
     "sparse_bayesian",
     "train",
-    "trained_networks",
+    "train_missing",
     "tufts_kumaresan",
     "window_forecaster",
 ]

@@ -27,7 +27,7 @@ BATCH = PROCESS.sample(3, 40, 30, generator=random_stream(0, "odd inputs"), dtyp
 WINDOWS, LATER = BATCH.past, BATCH.observed[:, 30:]
 SERIES = BATCH.observed[0].numpy()
 NORMAL = Normal(torch.zeros(2, 3), 1.0)
-RUN = Run(SmallLSTM(4), (Stage(PROCESS, 2, 12),), TrainingConfig(batch_size=2, validation_size=2))
+RUN = Run(SmallLSTM, (Stage(PROCESS, 2, 12),), TrainingConfig(batch_size=2, validation_size=2), {"hidden": 4})
 TEST = lib.FrozenSet("odd inputs", PROCESS, size=4, lookback=30, horizon=10)
 GRID = lib.Grid((1,), (0.0,), (True,), (2, 20), size=2, lookback=30, horizon=5)
 TABLE = lib.load_table("grid")
@@ -257,25 +257,24 @@ REFUSED_SETTINGS = [
     ),
     ("TrainingConfig", TrainingConfig, "muon_rate", "muon_rate", NO_WEIGHT),
     ("TrainingConfig", TrainingConfig, "final_rate", "final_rate", [*NO_WEIGHT, 1.1]),
-    ("TrainingConfig", TrainingConfig, "precision", "precision", NO_NAME),
     ("TrainingConfig", TrainingConfig, "decay", "decay", NO_NAME),
-    ("Run", partial(Run, stages=RUN.stages, config=RUN.config), "network", "network", [None, SmallLSTM, "a", len]),
-    ("Run", partial(Run, RUN.network, config=RUN.config), "stages", "stage", [None, (), RUN.stages[0], (None,), "a"]),
-    ("Run", partial(Run, RUN.network, RUN.stages), "config", "config", [None, {}, TrainingConfig]),
-    ("Run", partial(Run, lib.Seq2SeqGRU(), config=RUN.config), "stages", "lookback of 100", [RUN.stages]),
+    ("Run", partial(Run, stages=RUN.stages, config=RUN.config), "network", "network", [None, SmallLSTM(4), "a", len]),
+    ("Run", partial(Run, SmallLSTM, config=RUN.config), "stages", "stage", [None, (), RUN.stages[0], (None,), "a"]),
+    ("Run", partial(Run, SmallLSTM, RUN.stages), "config", "config", [None, {}, TrainingConfig]),
+    ("Run", partial(Run, lib.Seq2SeqGRU, config=RUN.config), "stages", "lookback of 100", [RUN.stages]),
     ("Run, with_seed", RUN.with_seed, "seed", "seed", NO_WHOLE[:-1]),
     ("seeded", partial(lib.seeded, run=RUN, seeds=2), "name", "name", NO_NAME[:5] + NO_NAME[6:]),
     ("seeded", partial(lib.seeded, "a", seeds=2), "run", "run", [None, SmallLSTM(4), {}]),
     ("seeded", partial(lib.seeded, "a", RUN), "seeds", "seeds", NO_COUNT),
     ("train", trained, "run", "run", [None, SmallLSTM(4), {}, [RUN]]),
-    ("train", trained, "run_dir", "run_dir", [None, 5, b"run", ["run"], Path(__file__), ""]),
+    ("train", trained, "run_dir", "run_dir", [None, 5, b"run", ["run"], ""]),
     ("train", trained, "device", "device", [None, "tpu", "cuda:99", 5.5, "meta", 2**63]),
     ("train", trained, "threads", "threads", NO_COUNT),
     ("train", trained, "progress", "progress", [None, "yes", 5]),
-    ("trained_networks", partial(lib.trained_networks, notebook="99"), "runs", "runs", [None, RUN, [RUN], {"a": None}]),
-    ("trained_networks", partial(lib.trained_networks, notebook="99"), "runs", "name", [{"../a": RUN}, {5: RUN}]),
-    ("trained_networks", partial(lib.trained_networks, {}), "notebook", "name", ["../a", None, 5, "", "/tmp/a"]),
-    ("trained_networks", partial(lib.trained_networks, {}, "99"), "processes", "processes", NO_COUNT),
+    ("train_missing", partial(lib.train_missing, notebook="99"), "runs", "runs", [None, RUN, [RUN], {"a": None}]),
+    ("train_missing", partial(lib.train_missing, notebook="99"), "runs", "name", [{"../a": RUN}, {5: RUN}]),
+    ("train_missing", partial(lib.train_missing, {}), "notebook", "name", ["../a", None, 5, "", "/tmp/a"]),
+    ("train_missing", partial(lib.train_missing, {}, "99"), "processes", "processes", NO_COUNT),
     ("FrozenSet", partial(lib.FrozenSet, process=PROCESS), "name", "name", [None, 5, ["a"], ""]),
     ("FrozenSet", partial(lib.FrozenSet, "a"), "process", "process", [None, *NO_PROCESS]),
     *(
@@ -642,10 +641,10 @@ def test_a_run_of_odd_numbers_is_the_run_of_plain_ones():
     """… by its fingerprint, and may be written down."""
     numbers = {"batch_size": np.int64(2), "validation_size": np.uint8(2), "seed": np.int64(0), "muon_rate": Fraction(0)}
     stage = Stage(PROCESS, np.int64(2), np.int32(12), teacher_forcing=np.float32(0))
-    assert Run(SmallLSTM(np.int64(4)), (stage,), TrainingConfig(**numbers)).fingerprint == RUN.fingerprint
+    assert Run(SmallLSTM, (stage,), TrainingConfig(**numbers), {"hidden": np.int64(4)}).fingerprint == RUN.fingerprint
     assert [run.fingerprint for run in lib.seeded("a", RUN, np.int64(1)).values()] == [RUN.fingerprint]
-    odd, plain = (lib.WienerNetwork(np.int64(8), spacing=spacing).settings for spacing in (np.float32(0.25), 0.25))
-    assert repr(odd) == repr(plain)
+    weighted = [Run(lib.CurriculumGRU, (Stage(PROCESS, 2),), RUN.config, {"step_weight": w}) for w in (1, 1.0)]
+    assert weighted[0] == weighted[1] and weighted[0].fingerprint == weighted[1].fingerprint
 
 
 def test_streams_and_signals_are_those_of_plain_numbers():
@@ -789,9 +788,7 @@ def test_any_windows_have_a_finite_forecast_or_a_word(name, windows, horizon):
         assert not fault
 
 
-SETTINGS = [
-    row for row in REFUSED_SETTINGS if row[0] not in ("train", "trained_networks", "evaluate", "check_forecaster")
-]
+SETTINGS = [row for row in REFUSED_SETTINGS if row[0] not in ("train", "train_missing", "evaluate", "check_forecaster")]
 
 
 @quietly(max_examples=300)

@@ -83,7 +83,7 @@ def train_rate(run: Run, steps: int, stage: int = -1, threads: int = 1) -> float
 
     def seconds(steps):
         with tempfile.TemporaryDirectory() as folder:
-            short = Run(run.network, (replace(run.stages[stage], steps=steps),), config)
+            short = replace(run, stages=(replace(run.stages[stage], steps=steps),), config=config)
             started = time.perf_counter()
             train(short, folder, threads=threads, progress=False)
             return time.perf_counter() - started

@@ -18,37 +18,51 @@ from common import Mixtures, published, rate, train_rate, write
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from harmonics_lib import Run, random_stream
-from harmonics_lib.training.trainer import supports_bfloat16
+from harmonics_lib import CurriculumGRU, random_stream
 
 RUN = published("curriculum_gru")
 STAGE, BATCH = RUN.stages[-1], RUN.config.batch_size  # the last stage is the longest, of all component counts
 ROUNDS, STEPS = 3, 60
-DEFAULT = {"threads": 1, "compile": False, "changes": {}, "environment": "ours", "processes": 1}
+DEFAULT = {"threads": 1, "bfloat16": False, "compile": False, "changes": {}, "environment": "ours", "processes": 1}
 SETTINGS = {
     "default": {},
     "adam_alone": {"changes": {"muon_rate": 0.0}},
     "system_allocator": {"environment": "system allocator"},
     "two_threads": {"threads": 2},
     "two_processes": {"processes": 2},
-    "bfloat16": {"changes": {"precision": "bfloat16"}},
+    "bfloat16": {"bfloat16": True},
     "compile": {"compile": True},
-    "bfloat16_compile": {"changes": {"precision": "bfloat16"}, "compile": True},
+    "bfloat16_compile": {"bfloat16": True, "compile": True},
     "loop": {"loop": True, "environment": "plain"},
 }
 
 
+class VariedGRU(CurriculumGRU):
+    """The same network with matrix products rounded to 8 bits, or compiled."""
+
+    def __init__(self, bfloat16: bool, compiled: bool, **settings):
+        super().__init__(**settings)
+        self.bfloat16 = bfloat16
+        if compiled:
+            self.loss = torch.compile(self.loss)
+
+    def loss(self, batch, **options):
+        """The loss, in autocast where that is asked for."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+            return super().loss(batch, **options)
+
+
 def our_rate(settings: dict) -> float:
     """Signals per second of ``train`` as in notebook 05, but for ``settings``."""
-    run = Run(RUN.network, RUN.stages, replace(RUN.config, **settings["changes"]))
-    if settings["compile"]:
-        run.network.loss = torch.compile(run.network.loss)
+    varied = RUN.settings | {"bfloat16": settings["bfloat16"], "compiled": settings["compile"]}
+    config = replace(RUN.config, **settings["changes"])
+    run = replace(RUN, network=VariedGRU, settings=varied, config=config)
     return train_rate(run, STEPS, threads=settings["threads"])
 
 
 def loop_rate(steps: int = 30) -> float:
     """Signals per second of the same network on the same batches, each signal built on its own."""
-    network, process, seen = RUN.network, STAGE.process, STAGE.lookback
+    network, process, seen = RUN.build(), STAGE.process, STAGE.lookback
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     law = {"components": process.components, "periods": process.periods, "lookback": seen}
     mixtures = Mixtures(BATCH * steps, length=seen + STAGE.horizon, **law)
@@ -82,7 +96,7 @@ def operations() -> float:
     length = STAGE.lookback + STAGE.horizon
     batch = STAGE.process.sample(BATCH, length, STAGE.lookback, generator=random_stream(0, "benchmark"))
     with FlopCounterMode(display=False) as counter:
-        RUN.network.loss(batch).backward()
+        RUN.build().loss(batch).backward()
     return counter.get_total_flops() / BATCH
 
 
@@ -93,8 +107,6 @@ if len(sys.argv) > 1:
         print(speed)
     sys.exit()
 
-if not supports_bfloat16(RUN):
-    SETTINGS = {name: change for name, change in SETTINGS.items() if "bfloat16" not in name}
 rounds = [{name: measure(DEFAULT | change) for name, change in SETTINGS.items()} for _ in range(ROUNDS)]
 figures = {}
 for name in SETTINGS:

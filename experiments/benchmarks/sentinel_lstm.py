@@ -12,7 +12,9 @@ from harmonics_lib.training.directory import read_config
 def tutorial() -> Run:
     """The tutorial's third training as one run: it differs from what is published in its settings of Adam only."""
     at_once, told = published("sentinel_200"), read_config(RESULTS.parent / "runs" / "sentinel_told")
-    stages = (replace(at_once.stages[0], horizon=horizon, steps=steps) for horizon, steps, *_ in told["stages"])
+    stages = (
+        replace(at_once.stages[0], horizon=horizon, steps=steps) for horizon, steps, *_ in told["training"]["stages"]
+    )
     return replace(at_once, stages=tuple(stages))
 
 

@@ -1,8 +1,8 @@
 """The neural forecasters, one class each.
 
-Every network has ``settings`` (the arguments it was built with), ``loss(batch)`` (a scalar, which
-training minimises, of a batch whose ``past`` is (B, N) and ``future`` (B, H)) and
-``forecast(lookback, horizon)`` (the free-running continuation).
+Every network has ``loss(batch)`` (a scalar, which training minimises, of a batch whose ``past`` is (B, N) and
+``future`` (B, H)) and ``forecast(lookback, horizon)`` (the free-running continuation); where not every stage of
+training suits it, ``check_stage(stage)``.
 """
 
 from itertools import pairwise
@@ -47,7 +47,6 @@ class SmallLSTM(nn.Module):
     def __init__(self, hidden: int = 100):
         super().__init__()
         hidden = check_whole("hidden", hidden, maximum=WIDEST)
-        self.settings = {"hidden": hidden}
         self.lstm = nn.LSTM(1, hidden, batch_first=True)
         self.head = nn.Linear(hidden, 1)
 
@@ -84,7 +83,6 @@ class SentinelLSTM(nn.Module):
     def __init__(self, hidden: int = 15):
         super().__init__()
         hidden = check_whole("hidden", hidden, maximum=WIDEST)
-        self.settings = {"hidden": hidden}
         self.lstm = nn.LSTM(1, hidden, batch_first=True)
         self.head = nn.Linear(hidden, 1)
         self.lstm.bias_ih_l0.requires_grad_(False)
@@ -239,14 +237,12 @@ class Seq2SeqGRU(_Seq2Seq):
         if encoder > 10:
             raise ValueError(f"encoder must be at most 10, the decoder has no room for more, got {shown(encoder)}")
         step_weight = check_weight("step_weight", step_weight)
-        self.settings = {"features": features, "encoder": encoder, "lookback": lookback, "step_weight": step_weight}
         self.lookback, self.step_weight = lookback, step_weight
         self.features = check_choice("features", features, FEATURES)
         self.encoder = nn.GRU(1, encoder, batch_first=True) if encoder else None
         needed = encoder + _feature_count(features, lookback)
-        self.width = max(10 + 2 * (lookback // 2 + 1), needed)
-        if width is not None:  # no setting where it is not asked for: runs keep their names
-            self.width = self.settings["width"] = check_whole("width", width, maximum=4 * WIDEST)
+        filled = max(10 + 2 * (lookback // 2 + 1), needed)
+        self.width = filled if width is None else check_whole("width", width, maximum=4 * WIDEST)
         if self.width < needed:
             raise ValueError(
                 f"width must be at least the {needed} numbers that the decoder is told, got {shown(width)}"
@@ -276,7 +272,6 @@ class CurriculumGRU(_Seq2Seq):
         super().__init__()
         lookback = check_whole("lookback", lookback, maximum=WIDEST)
         step_weight = check_weight("step_weight", step_weight)
-        self.settings = {"features": features, "lookback": lookback, "step_weight": step_weight}
         self.lookback, self.step_weight = lookback, step_weight
         self.features = check_choice("features", features, FEATURES)
         width = lookback + _feature_count(features, lookback)

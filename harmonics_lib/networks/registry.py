@@ -1,9 +1,22 @@
-"""Which class a network's name in ``config.json`` stands for."""
+"""Which class a network's name stands for."""
 
 from torch import nn
 
 from harmonics_lib.networks.recurrent import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
 from harmonics_lib.networks.wiener import WienerNetwork
+
+_NETWORKS = {kind.__name__: kind for kind in (SmallLSTM, SentinelLSTM, Seq2SeqGRU, CurriculumGRU, WienerNetwork)}
+
+
+def network_class(name: str) -> type[nn.Module]:
+    """The class of the library with that name.
+
+    Raises:
+        ValueError: there is none; a class that a notebook defines is known to that notebook only.
+    """
+    if name not in _NETWORKS:
+        raise ValueError(f"expected one of the networks {', '.join(_NETWORKS)}, got {name}")
+    return _NETWORKS[name]
 
 
 def build(description: dict) -> nn.Module:
@@ -12,7 +25,4 @@ def build(description: dict) -> nn.Module:
     Raises:
         ValueError: a network that is not of the library, but of the notebook that published it.
     """
-    networks = {kind.__name__: kind for kind in (SmallLSTM, SentinelLSTM, Seq2SeqGRU, CurriculumGRU, WienerNetwork)}
-    if description["class"] not in networks:
-        raise ValueError(f"expected one of the networks {', '.join(networks)}, got {description['class']}")
-    return networks[description["class"]](**description["settings"])
+    return network_class(description["class"])(**description["settings"])

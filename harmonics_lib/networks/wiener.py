@@ -62,13 +62,23 @@ class WienerNetwork(nn.Module):
         lookback, spacing = check_whole("lookback", lookback, maximum=WIDEST), check_positive("spacing", spacing)
         if not _FINEST <= spacing <= 0.5:
             raise ValueError(f"spacing must be from {_FINEST:g} to 0.5 cycles per sample, got {spacing:g}")
-        self.settings = {"hidden": hidden, "refinements": refinements, "spacing": spacing, "lookback": lookback}
         self.lookback, self.spacing = lookback, spacing
         count = len(_dictionary(spacing))
         self.guess = _Update(count, len(_NOISE_RATIOS), 1, hidden, hidden)
         self.refine = nn.ModuleList(_Update(count, 3, 2, hidden) for _ in range(refinements))
         self.error = _mlp(count + 1, 64, _HORIZON + 1)
         self.preset()
+
+    def check_stage(self, stage) -> None:
+        """Raise ``ValueError`` for a stage of training on which the loss is not defined.
+
+        The loss compares logarithms of the noise, and the network states its error for 50 steps.
+        """
+        for process in stage.processes:
+            if process.noise_std[0] <= 0:
+                raise ValueError(f"a WienerNetwork needs a process with noise_std above 0, got {process.noise_std}")
+        if stage.horizon > _HORIZON:
+            raise ValueError(f"a WienerNetwork needs a horizon of at most {_HORIZON} in training, got {stage.horizon}")
 
     @property
     def frequencies(self) -> Tensor:

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import torch
 
 from harmonics_lib.arguments import check_name, shown
 from harmonics_lib.checksums import read_intact
 from harmonics_lib.forecasters.base import Forecaster, network_forecaster
 from harmonics_lib.networks.registry import build
 from harmonics_lib.paths import published_dirs
-from harmonics_lib.training.directory import read_config, read_weights
-
-if TYPE_CHECKING:
-    pass
+from harmonics_lib.training.directory import RunError, read_config, read_weights
 
 #: The networks that ``load_forecaster`` offers; the runs that only a comparison rests on lie apart.
 NETWORKS = {
@@ -53,11 +47,13 @@ def load_forecaster(name: str) -> Forecaster:
         ValueError: no network of that name is published, or its files are damaged.
     """
     folder = _run_folder(name)
-    network = build(read_config(folder)["network"])
-    weights = read_weights(folder)
-    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
-        raise ValueError(f"{folder} is damaged: its weights are not finite")
-    network.load_state_dict(weights)
+    try:
+        network, weights = build(read_config(folder)["network"]), read_weights(folder)
+        network.load_state_dict(weights)
+    except (RunError, RuntimeError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder} is damaged: {str(error).partition(chr(10))[0]}") from error
+    if not all(tensor.is_floating_point() and tensor.isfinite().all() for tensor in weights.values()):
+        raise ValueError(f"{folder} is damaged: its weights are not finite real numbers")
     return network_forecaster(network)
 
 

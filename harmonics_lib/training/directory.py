@@ -1,14 +1,20 @@
-"""What a training run leaves on disk."""
+"""What a training leaves on disk, and who may write there."""
 
 import csv
+import hashlib
 import io
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+
+_DIGEST = hashlib.sha256().digest_size
 
 
 class RunError(RuntimeError):
@@ -29,136 +35,178 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(f"could not write {path.name} ({error.strerror}); the previous one is intact") from error
+        with suppress(OSError):  # a file system that cannot be written to
+            temporary.unlink(missing_ok=True)
+        raise RunError(f"could not write {path} ({error.strerror}); what stood there before is intact") from error
 
 
-class RunDirectory:
-    """``config.json``, ``history.csv``, ``checkpoint.pt`` while running, ``weights.safetensors`` at the end.
+@contextmanager
+def open_run(path: Path | str, config: dict) -> Iterator["RunDirectory"]:
+    """The directory of a run, held by this process alone until the end of the ``with`` block.
 
     Args:
         path: the directory; made when missing.
         config: what the run is, as plain JSON data with a ``"fingerprint"``.
 
     Raises:
-        RunError: the directory belongs to a run of another configuration.
+        RunError: the directory cannot be made, another training is at work in it, or it belongs to a run of another
+            configuration.
     """
-
-    def __init__(self, path: Path | str, config: dict):
-        self.path, self.config = Path(path), config
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"could not make the directory {self.path} ({error.strerror})") from error
-        for unfinished in self.path.glob("*.part"):  # of a write that was killed
+    path = Path(path).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / "lock", timeout=0).acquire()
+    except Timeout as error:
+        raise RunError(f"another training is at work in {path}; wait for it, or use another directory") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise RunError(f"could not make a run directory of the path {str(path)[:200]!r} ({reason})") from error
+    with lock:
+        for unfinished in path.glob("*.part"):  # of a write that was killed
             unfinished.unlink()
-        stored = read_config(self.path)
+        stored = read_config(path)
         if stored is None:
-            write_atomically(self.path / "config.json", (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
+            write_atomically(path / "config.json", (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
         elif stored.get("fingerprint") != config["fingerprint"]:
             raise RunError(
-                f"{self.path} holds run {stored.get('fingerprint')}, expected {config['fingerprint']}: "
+                f"{path} holds run {stored.get('fingerprint')}, expected {config['fingerprint']}: "
                 "the configuration differs; use another directory or delete this one"
             )
+        yield RunDirectory(path, config["fingerprint"])
+
+
+class RunDirectory:
+    """``config.json``, ``history.csv``, ``checkpoint.pt`` while running, ``weights.safetensors`` at the end.
+
+    A checkpoint holds the history up to it, and begins with the SHA-256 digest of the rest.
+    """
+
+    def __init__(self, path: Path, fingerprint: str):
+        self.path, self.fingerprint = path, fingerprint
+        self._history = ""
 
     @property
     def finished(self) -> bool:
         """Whether the run has come to its end."""
         return (self.path / "weights.safetensors").exists()
 
-    def save_checkpoint(self, state: dict) -> None:
-        """Replace the checkpoint by ``state`` (tensors and plain Python data), atomically."""
-        buffer = io.BytesIO()
-        torch.save({"fingerprint": self.config["fingerprint"], **state}, buffer)
-        write_atomically(self.path / "checkpoint.pt", buffer.getvalue())
+    def restore(self) -> dict | None:
+        """The state in the checkpoint, or None when there is none; the history is rewound to it.
 
-    def load_checkpoint(self) -> dict | None:
-        """The latest checkpoint, or None when there is none; loading runs no code from the file.
+        Loading runs no code from the file.
 
         Raises:
-            RunError: the file is truncated, is no checkpoint, or is one of another configuration.
+            RunError: the checkpoint is damaged, or one of another configuration.
         """
-        path = self.path / "checkpoint.pt"
-        if not path.exists():
+        checkpoint = self._read_checkpoint()
+        if checkpoint is None:
+            (self.path / "history.csv").unlink(missing_ok=True)
             return None
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            fingerprint = state["fingerprint"]
-        except Exception as error:
-            raise RunError(
-                f"{path} is truncated or not a checkpoint ({type(error).__name__}); delete it to start the run anew"
-            ) from error
-        if fingerprint != self.config["fingerprint"]:
-            raise RunError(
-                f"{path} belongs to run {fingerprint}, expected {self.config['fingerprint']}; "
-                "delete it to start the run anew"
-            )
-        return state
+        self._history = checkpoint["history"]
+        write_atomically(self.path / "history.csv", self._history.encode())
+        return checkpoint["state"]
 
-    def append_history(self, row: dict) -> None:
-        """Add one row of numbers to ``history.csv``; the first row names the columns.
+    def record(self, row: dict, state: dict) -> None:
+        """Add a row of numbers to the history, whose columns the first one names, and replace the checkpoint.
 
         Raises:
-            RunError: the disk is full or not writable.
+            RunError: the disk is full or not writable; the checkpoint before this one is intact.
         """
+        lines = io.StringIO(newline="")
+        writer = csv.DictWriter(lines, fieldnames=list(row), lineterminator="\n")
+        if not self._history:
+            writer.writeheader()
+        writer.writerow(row)
         path = self.path / "history.csv"
-        new = not path.exists()
         try:
             with open(path, "a", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
+                file.write(lines.getvalue())
         except OSError as error:
-            raise RunError(f"could not write {path.name} ({error.strerror}); the last checkpoint is intact") from error
+            raise RunError(f"could not write {path} ({error.strerror}); the last checkpoint is intact") from error
+        self._history += lines.getvalue()
+        content = io.BytesIO()
+        torch.save({"fingerprint": self.fingerprint, "history": self._history, "state": state}, content)
+        digest = hashlib.sha256(content.getvalue()).digest()
+        write_atomically(self.path / "checkpoint.pt", digest + content.getvalue())
 
-    def rewind_history(self, step: int) -> None:
-        """Drop the rows after ``step``, and a half-written last one: they will be written again."""
-        path = self.path / "history.csv"
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        kept = [line for line in lines[1:] if line.endswith("\n") and int(line.split(",")[0]) <= step]
-        if kept:
-            write_atomically(path, "".join([lines[0], *kept]).encode())
-        else:
-            path.unlink(missing_ok=True)
+    def finish(self) -> dict[str, torch.Tensor]:
+        """Store the weights of the last checkpoint, which has done its work and goes.
 
-    def finish(self, weights: dict[str, torch.Tensor]) -> None:
-        """Store the final weights; the checkpoint has done its work and goes."""
-        content = save({name: tensor.cpu().contiguous() for name, tensor in weights.items()})
-        write_atomically(self.path / "weights.safetensors", content)
+        Raises:
+            RunError: there is no checkpoint, or the disk is full or not writable.
+        """
+        checkpoint = self._read_checkpoint()
+        if checkpoint is None:
+            raise RunError(f"the run in {self.path} ended before its first row")
+        weights = {name: tensor.cpu().contiguous() for name, tensor in checkpoint["state"]["weights"].items()}
+        write_atomically(self.path / "weights.safetensors", save(weights))
         (self.path / "checkpoint.pt").unlink(missing_ok=True)
+        return weights
+
+    def _read_checkpoint(self) -> dict | None:
+        path = self.path / "checkpoint.pt"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise RunError(f"could not read {path} ({error.strerror})") from error
+        if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
+            raise RunError(f"{path} is damaged, or no checkpoint; delete it to start the run anew")
+        try:
+            checkpoint = torch.load(io.BytesIO(content[_DIGEST:]), map_location="cpu", weights_only=True)
+            fingerprint = checkpoint["fingerprint"]
+        except Exception as error:
+            raise RunError(
+                f"{path} is not a checkpoint ({type(error).__name__}); delete it to start the run anew"
+            ) from error
+        if fingerprint != self.fingerprint:
+            raise RunError(
+                f"{path} belongs to run {fingerprint}, expected {self.fingerprint}; delete it to start the run anew"
+            )
+        return checkpoint
 
 
 def read_config(path: Path) -> dict | None:
     """The configuration in a run directory, or None where there is none.
 
     Raises:
-        RunError: the file is no JSON.
+        RunError: the file is damaged.
     """
     try:
-        return json.loads((path / "config.json").read_text())
-    except FileNotFoundError:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path / 'config.json'} is not valid JSON ({error}); delete the directory") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{path / 'config.json'} is damaged ({error}); delete the directory") from error
+    if not isinstance(config, dict):
+        raise RunError(f"{path / 'config.json'} is damaged: it describes no run; delete the directory")
+    return config
 
 
 def read_history(path: Path) -> dict[str, list[float]]:
-    """The columns of ``history.csv`` in a run directory."""
-    with open(path / "history.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [float(row[name]) for row in rows] for name in rows[0]}
+    """The columns of ``history.csv`` in a run directory.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    try:
+        with open(path / "history.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return {name: [float(row[name]) for row in rows] for name in rows[0]}
+    except (OSError, ValueError, TypeError, IndexError, csv.Error) as error:
+        raise RunError(f"{path / 'history.csv'} is no history of a run: missing or damaged ({error})") from error
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """The final weights in a run directory.
 
     Raises:
-        RunError: there are none, or the file is truncated or foreign.
+        RunError: there are none, or the file is damaged.
     """
     try:
         return load_file(path / "weights.safetensors")
     except FileNotFoundError as error:
         raise RunError(f"{path} holds no finished run") from error
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise RunError(f"{path / 'weights.safetensors'} is truncated or foreign ({error})") from error

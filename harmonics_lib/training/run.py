@@ -1,17 +1,20 @@
-"""What a training run is: a network, its stages, and how to descend."""
+"""What a training is, as data: a network's class and settings, its stages, and how to descend."""
 
-import copy
 import hashlib
+import inspect
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from harmonics_lib.arguments import (
     check_choice,
+    check_function,
     check_kind,
     check_name,
     check_positive,
@@ -20,11 +23,10 @@ from harmonics_lib.arguments import (
     check_whole,
     shown,
 )
-from harmonics_lib.networks.registry import build
+from harmonics_lib.networks.registry import network_class
 from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, check_process
 
 _MOST = 10**8  # steps of a stage, signals of a batch
-PRECISIONS = ("float32", "bfloat16")
 DECAYS = ("cosine", "linear")
 
 
@@ -82,9 +84,6 @@ class TrainingConfig:
         muon_rate: peak rate of Muon (Jordan et al. 2024) for the weight matrices, Adam keeping the
             vectors; 0 for Adam alone.
         adam_epsilon: what Adam adds to the root of the mean squared gradient before dividing by it.
-        precision: ``"float32"``, or ``"bfloat16"`` for matrix products rounded to 8 bits
-            (autocast; weights, optimiser and loss stay in float32). Faster where the processor has
-            it, slower where that only emulates it (``make bench`` tells); refused where it is missing.
         decay: ``"cosine"`` (Loshchilov and Hutter 2017) or ``"linear"``.
         final_rate: where the decay ends, as a fraction of the peak.
         warmup_steps: steps of linear rise from 0.
@@ -102,7 +101,6 @@ class TrainingConfig:
     learning_rate: float = 0.002
     muon_rate: float = 0.0
     adam_epsilon: float = 1e-8
-    precision: str = "float32"
     decay: str = "cosine"
     final_rate: float = 0.01
     warmup_steps: int = 100
@@ -118,7 +116,6 @@ class TrainingConfig:
             check_positive: ("learning_rate", "adam_epsilon", "clip_norm"),
             check_weight: ("muon_rate",),
             check_probability: ("final_rate",),
-            partial(check_choice, known=PRECISIONS): ("precision",),
             partial(check_choice, known=DECAYS): ("decay",),
         }
         # One spelling for numbers, so that equal configurations have equal fingerprints.
@@ -135,52 +132,80 @@ class TrainingConfig:
         return peak * (self.final_rate + (1 - self.final_rate) * left)
 
 
+class _Described:
+    """What runs and studies share: a network that can be built, and a description with a fingerprint."""
+
+    network: type[nn.Module]
+    settings: Mapping
+
+    def _read_network(self) -> None:
+        """Check class and settings, and put all arguments of the class, in plain data, in the place of the latter."""
+        kind = network_class(self.network) if isinstance(self.network, str) else self.network
+        if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+            raise ValueError(f"network must be the name or the class of a torch module, got {shown(self.network)}")
+        object.__setattr__(self, "network", kind)
+        object.__setattr__(self, "settings", _arguments(kind, self.settings))
+
+    def build(self) -> nn.Module:
+        """A new network; the global random stream is left as it is."""
+        with torch.random.fork_rng(devices=[]):
+            return self.network(**self.settings)
+
+    def _describe(self, **data) -> dict:
+        """Plain data: the network, what else there is, and the fingerprint of both."""
+        description = {"network": {"class": self.network.__name__, "settings": self.settings}, **data}
+        return json.loads(json.dumps(description)) | {"fingerprint": fingerprint_of(description)}
+
+    @property
+    def description(self) -> dict:
+        """The training as plain data, with its fingerprint: what ``config.json`` holds."""
+        raise NotImplementedError
+
+    @property
+    def fingerprint(self) -> str:
+        """The name of the training: equal ones have equal names."""
+        return self.description["fingerprint"]
+
+
 @dataclass(frozen=True)
-class Run:
-    """A network and all that its training depends on.
+class Run(_Described):
+    """A network and all that its training by ``train`` depends on; equal runs end with equal weights.
 
     Attributes:
-        network: has ``settings`` (the arguments it was built with) and ``loss(batch)``; ``train``
-            draws its weights from ``config.seed``.
+        network: the class, or the name of one of the library's. It has ``loss(batch)``, a scalar; ``train`` builds it
+            anew, in single precision, and draws its weights from ``config.seed``.
         stages: the curriculum, one ``Stage`` after the other.
         config: how to descend.
+        settings: the arguments of the class; those that are left out get their default values.
 
     Raises:
         ValueError: no network that can be trained, no stage, or a stage that the network cannot be trained on.
+
+    Example:
+        >>> run = Run("SmallLSTM", (Stage(HarmonicProcess((3, 6)), steps=10),), TrainingConfig(), {"hidden": 16})
+        >>> run.settings, run.steps
+        ({'hidden': 16}, 10)
     """
 
-    network: nn.Module
+    network: type[nn.Module] | str
     stages: tuple[Stage, ...]
     config: TrainingConfig
+    settings: Mapping = field(default_factory=dict, hash=False)
 
     def __post_init__(self):
-        if not (isinstance(self.network, nn.Module) and hasattr(self.network, "loss")):
-            raise ValueError(f"network must be a torch module with a method loss, got {shown(self.network)}")
+        self._read_network()
         check_kind("stages", self.stages, tuple, "a tuple of Stage")
         if not self.stages:
             raise ValueError("expected at least one stage, got none")
         for stage in self.stages:
             check_kind("each of stages", stage, Stage, "a Stage")
         check_kind("config", self.config, TrainingConfig, "a TrainingConfig")
-        fixed = getattr(self.network, "lookback", None)
-        for stage in self.stages:
-            if fixed not in (None, stage.lookback):
-                raise ValueError(f"expected stages with the network's lookback of {fixed}, got {stage.lookback}")
+        _check_trainable(self.build(), self.stages)
 
     @cached_property
     def description(self) -> dict:
         """The run as plain data, with its fingerprint: what ``config.json`` holds."""
-        description = {
-            "network": {"class": type(self.network).__name__, "settings": self.network.settings},
-            "stages": [asdict(stage) for stage in self.stages],
-            "training": asdict(self.config),
-        }
-        return json.loads(json.dumps(description)) | {"fingerprint": fingerprint_of(description)}
-
-    @property
-    def fingerprint(self) -> str:
-        """The name of the run: equal runs have equal ones."""
-        return self.description["fingerprint"]
+        return self._describe(stages=[asdict(stage) for stage in self.stages], training=asdict(self.config))
 
     @property
     def steps(self) -> int:
@@ -192,18 +217,108 @@ class Run:
         """The run that ``description`` describes.
 
         Raises:
-            ValueError: a run of a notebook's own network.
+            ValueError: a run of a notebook's own network, a study, or what describes neither.
         """
-        network = build(description["network"])
-        stages = tuple(Stage(**stage | {"process": _rebuilt(stage["process"])}) for stage in description["stages"])
-        return cls(network, stages, TrainingConfig(**description["training"]))
+        try:
+            kind, settings = network_class(description["network"]["class"]), description["network"]["settings"]
+            stages = tuple(Stage(**one | {"process": _processes(one["process"])}) for one in description["stages"])
+            return cls(kind, stages, TrainingConfig(**description["training"]), settings)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"expected the description of a Run, got {shown(description)} ({error})") from error
 
     def with_seed(self, seed: int) -> "Run":
-        """The same run from another seed, with a network of its own."""
-        return Run(copy.deepcopy(self.network), self.stages, replace(self.config, seed=seed))
+        """The same run from another seed."""
+        return replace(self, config=replace(self.config, seed=seed))
 
 
-def _rebuilt(process: dict | list) -> HarmonicProcess | tuple[HarmonicProcess, ...]:
+@dataclass(frozen=True)
+class Study(_Described):
+    """A training with a loop of its own: another optimiser, another loss, epochs, L-BFGS.
+
+    Attributes:
+        network: the class that is trained.
+        steps: ``steps(study, state)`` takes them; what it yields, and how it goes on, ``loop.Steps`` says.
+        training: all that the steps depend on but the network and the seed, as plain data.
+        settings: the arguments of the class.
+        seed: of all random streams.
+
+    Raises:
+        ValueError: arguments that are none.
+    """
+
+    network: type[nn.Module]
+    steps: Callable[["Study", dict | None], Iterator[tuple[dict, dict]]]
+    training: Mapping = field(hash=False)
+    settings: Mapping = field(default_factory=dict, hash=False)
+    seed: int = 0
+
+    def __post_init__(self):
+        self._read_network()
+        check_function("steps", self.steps)
+        object.__setattr__(self, "training", _plain("training", self.training))
+        object.__setattr__(self, "seed", check_whole("seed", self.seed, minimum=None))
+
+    @cached_property
+    def description(self) -> dict:
+        """The study as plain data, with its fingerprint: what ``config.json`` holds."""
+        return self._describe(training={**self.training, "seed": self.seed})
+
+    def with_seed(self, seed: int) -> "Study":
+        """The same study from another seed."""
+        return replace(self, seed=seed)
+
+
+def _arguments(kind: type, settings: Mapping) -> dict:
+    """All arguments of a class by name, as plain data, those that ``settings`` lacks with their default values."""
+    plain = _plain("settings", settings)
+    parameters = inspect.signature(kind).parameters
+    try:
+        bound = inspect.signature(kind).bind(**plain)
+    except TypeError as error:
+        raise ValueError(f"settings must be the arguments of {kind.__name__}: {error}") from error
+    named = {name: p.default for name, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    rest = {name: value for name, value in plain.items() if name not in named}
+    full = _plain("settings", {name: bound.arguments.get(name, default) for name, default in named.items()} | rest)
+    # One spelling for numbers, so that equal settings have equal fingerprints.
+    whole = {name for name, default in named.items() if isinstance(default, float) and type(full[name]) is int}
+    return {name: float(value) if name in whole else value for name, value in full.items()}
+
+
+def _plain(name: str, data: Mapping) -> dict:
+    """Data as JSON holds them; numbers of NumPy and PyTorch become Python's, tuples lists."""
+    check_kind(name, data, Mapping, "a mapping from names to values")
+    try:
+        return json.loads(json.dumps(dict(data), default=lambda value: value.item(), allow_nan=False))
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise ValueError(f"{name} must be plain data (numbers, text, lists), got {shown(dict(data))}") from error
+
+
+def _check_trainable(network: nn.Module, stages: tuple[Stage, ...]) -> None:
+    """Raise ``ValueError`` for a network that cannot be trained on these stages."""
+    name = type(network).__name__
+    if not callable(getattr(network, "loss", None)):
+        raise ValueError(f"network must have a method loss(batch), but {name} has none")
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise ValueError(f"network must have weights to train, but {name} has none")
+    fixed = getattr(network, "lookback", None)
+    for stage in stages:
+        if fixed not in (None, stage.lookback):
+            raise ValueError(f"expected stages with the network's lookback of {fixed}, got {stage.lookback}")
+        if stage.teacher_forcing and not _takes(network.loss, "teacher_forcing"):
+            raise ValueError(
+                f"expected stages without teacher_forcing, which the loss of {name} does not take, "
+                f"got {stage.teacher_forcing}"
+            )
+        if hasattr(network, "check_stage"):
+            network.check_stage(stage)
+
+
+def _takes(function: Callable, option: str) -> bool:
+    parameters = inspect.signature(function).parameters
+    return option in parameters or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+
+
+def _processes(process: dict | list) -> HarmonicProcess | tuple[HarmonicProcess, ...]:
     if isinstance(process, list):
         return tuple(HarmonicProcess(**one) for one in process)
     return HarmonicProcess(**process)
@@ -214,13 +329,16 @@ def fingerprint_of(description: dict) -> str:
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def seeded(name: str, run: Run, seeds: int) -> dict[str, Run]:
-    """A run from the seeds 0, 1, …: ``name``, ``name_seed1``, …, each with a network of its own.
+_Training = TypeVar("_Training", Run, Study)
+
+
+def seeded(name: str, run: _Training, seeds: int) -> dict[str, _Training]:
+    """A run or study from the seeds 0, 1, …: ``name``, ``name_seed1``, …
 
     Raises:
         ValueError: a name that is no text, what is no run, or fewer than one seed.
     """
     check_name(name)
-    check_kind("run", run, Run, "a Run")
+    check_kind("run", run, (Run, Study), "a Run or a Study")
     seeds = check_whole("seeds", seeds, maximum=1000)
     return {f"{name}_seed{seed}" if seed else name: run.with_seed(seed) for seed in range(seeds)}

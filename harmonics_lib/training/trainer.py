@@ -1,28 +1,28 @@
-"""Training by stochastic gradients: schedule, checkpoint, resume.
+"""Training by stochastic gradients: one schedule over all stages, checkpoints, resuming.
 
 A curriculum is data: a tuple of ``Stage`` records. Signals are made on the fly and never repeat.
 """
 
-import copy
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from statistics import fmean
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from harmonics_lib.arguments import check_device, check_kind, check_whole, shown
+from harmonics_lib.arguments import check_device, check_flag, check_kind, check_whole, shown
 from harmonics_lib.forecasters.base import cpu_threads
 from harmonics_lib.networks.recurrent import initialise
 from harmonics_lib.signals.process import random_stream
-from harmonics_lib.training.directory import RunDirectory, RunError, read_weights
+from harmonics_lib.training.directory import RunError
 from harmonics_lib.training.distributed import Ranks, join_ranks
+from harmonics_lib.training.loop import complete
 from harmonics_lib.training.run import Run, TrainingConfig
-from harmonics_lib.training.wandb_mirror import start_wandb
+from harmonics_lib.training.wandb_mirror import wandb_mirror
 
 
 class TrainingDiverged(FloatingPointError):
@@ -37,8 +37,9 @@ def train(
     threads: int = 1,
     track: bool = False,
     progress: bool | Path = True,
-) -> Path:
-    """Train ``run.network`` in place through all stages, resuming whatever ``run_dir`` holds.
+    keep_diverged: bool = False,
+) -> nn.Module:
+    """Train a network through all stages of a run, resuming whatever ``run_dir`` holds.
 
     A run that was killed and is started again ends with the weights and the history, bit for
     bit, of a run that was not (one process on a CPU; same machine, same number of threads).
@@ -51,59 +52,52 @@ def train(
         threads: CPU threads of PyTorch; small networks are fastest with one.
         track: mirror the history to W&B.
         progress: show a bar on stderr, or write it to a file.
+        keep_diverged: end a training that diverges with the weights of its last checkpoint.
 
     Returns:
-        ``run_dir``.
+        The trained network, on the CPU and in single precision.
 
     Raises:
-        ValueError: what is no run, directory, or device of this machine; a batch that the processes cannot share, or
-            a precision that the device does not have.
-        RunError: ``run_dir`` holds another run or a broken checkpoint.
+        ValueError: what is no run, directory, or device of this machine; a batch that the processes cannot share; a
+            network whose loss is no scalar.
+        RunError: ``run_dir`` holds another run or a damaged checkpoint, cannot be written, or another training is
+            at work in it.
         TrainingDiverged: the loss is not finite; the last good checkpoint is kept.
+
+    Example:
+        >>> run = Run("SmallLSTM", (Stage(HarmonicProcess((3, 6)), steps=1000),), TrainingConfig())
+        >>> network = train(run, "build/runs/mine")  # doctest: +SKIP
     """
     check_kind("run", run, Run, "a Run")
     check_kind("progress", progress, (bool, Path), "True, False or a Path")
+    check_flag("track", track)
     threads = check_whole("threads", threads, maximum=1024)
-    if not isinstance(run_dir, (str, Path)) or not str(run_dir) or Path(run_dir).is_file():
+    if not isinstance(run_dir, (str, Path)) or not str(run_dir):
         raise ValueError(f"run_dir must be the path of a directory, got {shown(run_dir)}")
     ranks, device = join_ranks(check_device(device))
-    _check(run, ranks, device)
-    with cpu_threads(threads):
-        _Trainer(run, Path(run_dir), device, ranks).train(track, progress if ranks.first else False)
-    return Path(run_dir)
+    _check_ranks(run, ranks)
+    with cpu_threads(threads), torch.inference_mode(False), torch.enable_grad():
+        network = run.build().cpu().float()
+        initialise(network, random_stream(run.config.seed, "initialisation"))
+
+        def steps(state: dict | None) -> Iterator[tuple[dict, dict]]:
+            descent = _Descent(run, network.to(device), ranks, state)
+            diverges = suppress(TrainingDiverged) if keep_diverged else nullcontext()
+            bar = _progress_bar(progress if ranks.first else False, run, descent.step)
+            mirror = wandb_mirror(Path(run_dir).expanduser(), run.description, track and ranks.first)
+            with diverges, bar as advance, mirror as log:
+                yield from descent.steps(advance, log)
+
+        network.load_state_dict(complete(run_dir, run.description, steps, ranks))
+    return network.cpu()
 
 
-def _check(run: Run, ranks: Ranks, device: torch.device) -> None:
-    """Raise ``ValueError`` for a run that could not come to its end here."""
+def _check_ranks(run: Run, ranks: Ranks) -> None:
+    """Raise ``ValueError`` unless all processes can share the run."""
     if run.config.batch_size % ranks.count:
         raise ValueError(f"expected a batch_size that {ranks.count} processes can share, got {run.config.batch_size}")
     if len(fingerprints := set(ranks.gather(run.fingerprint))) > 1:
         raise ValueError(f"expected the same run in every process, got {', '.join(sorted(fingerprints))}")
-    if run.config.precision == "bfloat16" and (missing := _bfloat16_error(run, device)):
-        raise ValueError(
-            f"expected precision='float32', for this {device.type} cannot train a {type(run.network).__name__} in "
-            f"bfloat16 ({missing})"
-        )
-
-
-def supports_bfloat16(run: Run, device: str | torch.device = "cpu") -> bool:
-    """Whether this machine can train the run's network with ``precision="bfloat16"``, be it by slow emulation."""
-    return _bfloat16_error(run, torch.device(device)) is None
-
-
-def _bfloat16_error(run: Run, device: torch.device) -> str | None:
-    """Why one gradient step on two signals fails in bfloat16, in a line; None where it succeeds.
-
-    Tried and not looked up: which layers PyTorch has in bfloat16 depends on processor and version.
-    """
-    stage, network = run.stages[0], copy.deepcopy(run.network).to(device)
-    batch = stage.sample(2, random_stream(0, "bfloat16", device))
-    try:
-        with torch.autocast(device.type, torch.bfloat16):
-            network.loss(batch).backward()
-    except RuntimeError as error:
-        return str(error).splitlines()[0]
-    return None
 
 
 class _Loss(nn.Module):
@@ -113,75 +107,69 @@ class _Loss(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, batch, **options):
-        return self.network.loss(batch, **options)
+    def forward(self, batch, **options) -> Tensor:
+        loss = self.network.loss(batch, **options)
+        if not isinstance(loss, Tensor) or loss.ndim:
+            raise ValueError(f"the loss of {type(self.network).__name__} must be a scalar tensor, got {shown(loss)}")
+        return loss
 
 
-class _Trainer:
-    """The state of a run between two steps: all that a checkpoint holds."""
+class _Descent:
+    """A network on its way down: all that the next step depends on.
 
-    def __init__(self, run: Run, path: Path, device: torch.device, ranks: Ranks):
-        network, stages, config = run.network, run.stages, run.config
-        self.run, self.network, self.config, self.path = run, network, config, path
-        self.schedule = [stage for stage in range(len(stages)) for _ in range(stages[stage].steps)]
-        self.device, self.ranks = device, ranks
-        self.data = random_stream(config.seed, "data" if ranks.first else f"data of rank {ranks.rank}", device)
-        initialise(network.cpu(), random_stream(config.seed, "initialisation"))
-        self.loss = ranks.parallel(_Loss(network.to(device)))
+    Attributes:
+        step: gradient steps that are done.
+        saved: those that a checkpoint holds.
+    """
+
+    def __init__(self, run: Run, network: nn.Module, ranks: Ranks, state: dict | None):
+        stages, config = run.stages, run.config
+        self.run, self.network, self.ranks = run, network, ranks
+        self.device = next(network.parameters()).device
+        self.loss = ranks.parallel(_Loss(network))
         self.optimizers = _optimizers(network, config)
-        self.step = self.saved = 0
+        self.schedule = [stage for stage in range(len(stages)) for _ in range(stages[stage].steps)]
+        self.data = self._stream("data")
+        self.layers = self._stream("layers").get_state()  # of the global stream, from which Dropout draws
         hardest = max(reversed(stages), key=lambda stage: max(process.components[1] for process in stage.processes))
-        self.validation = hardest.sample(config.validation_size, random_stream(config.seed, "validation", device))
+        self.validation = hardest.sample(config.validation_size, random_stream(config.seed, "validation", self.device))
+        self.step = self.saved = 0
+        if state:
+            self._restore(state)
 
-    def train(self, track: bool, progress: bool | Path) -> None:
-        weights, checkpoint = self.ranks.on_first(self._open)
-        if weights:
-            self.network.load_state_dict(weights)
-            return
-        if checkpoint:
-            self._restore(checkpoint)
-        self.ranks.on_first(lambda: self.run_directory.rewind_history(self.step))
-        name, mirror = type(self.network).__name__, None
-        if track and self.ranks.first:
-            mirror = start_wandb(self.run_directory, f"{name}-{self.run.fingerprint}")
-        try:
-            with _progress_bar(progress, total=self.run.steps, initial=self.step, desc=name) as bar:
-                while self.step < self.run.steps:
-                    self._report(self._interval(bar), bar, mirror)
-        finally:
-            if mirror:
-                mirror.finish()
-        self.ranks.on_first(lambda: self.run_directory.finish(self.network.state_dict()))
+    def _stream(self, name: str) -> torch.Generator:
+        name = name if self.ranks.first else f"{name} of rank {self.ranks.rank}"
+        return random_stream(self.run.config.seed, name, self.device)
 
-    def _open(self) -> tuple[dict | None, dict | None]:
-        """Final weights, or else the latest checkpoint, of the run directory."""
-        self.run_directory = RunDirectory(self.path, self.run.description)
-        if self.run_directory.finished:
-            return read_weights(self.path), None
-        return None, self.run_directory.load_checkpoint()
+    def steps(self, bar: tqdm, mirror) -> Iterator[tuple[dict, dict]]:
+        """Rows and states, one each ``report_every`` steps."""
+        every = self.run.config.report_every
+        while self.step < self.run.steps:
+            count = min(every - self.step % every, self.run.steps - self.step)
+            with _global_stream(self):
+                losses = []
+                for _ in range(count):
+                    losses.append(self._take_step())
+                    bar.update(1)
+                losses = self.ranks.gather(math.fsum(losses) / count)
+                row = self.ranks.on_first(lambda losses=losses: self._row(fmean(losses)))
+            yield row, self._state()
+            self.saved = self.step
+            bar.set_postfix_str(f"loss {row['train_loss']:.2e}, validation {row['validation_loss']:.2e}")
+            mirror(row)
 
-    def _interval(self, bar) -> float:
-        """Steps up to the next report; their mean training loss."""
-        every = self.config.report_every
-        count = min(every - self.step % every, self.run.steps - self.step)
-        losses = []
-        for _ in range(count):
-            losses.append(self._gradient_step())
-            bar.update(1)
-        return math.fsum(losses) / count
-
-    def _gradient_step(self) -> float:
-        stage = self.run.stages[self.schedule[self.step]]
-        batch = stage.sample(self.config.batch_size // self.ranks.count, self.data)
+    def _take_step(self) -> float:
+        """One gradient step; its loss."""
+        stage, config = self.run.stages[self.schedule[self.step]], self.run.config
+        batch = stage.sample(config.batch_size // self.ranks.count, self.data)
         for peak, optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.config.rate(peak, self.step, self.run.steps)
+                group["lr"] = config.rate(peak, self.step, self.run.steps)
         forcing = {"teacher_forcing": stage.teacher_forcing, "generator": self.data} if stage.teacher_forcing else {}
-        with self._autocast():
-            loss = self.loss(batch, **forcing)
+        loss = self.loss(batch, **forcing)
         self.network.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), config.clip_norm)
         value = loss.item()
         self._check_finite(loss=value, gradient_norm=norm.item())
         for _, optimizer in self.optimizers:
@@ -189,66 +177,67 @@ class _Trainer:
         self.step += 1
         return value
 
-    def _autocast(self):
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bfloat16")
-
-    def _report(self, train_loss: float, bar, mirror) -> None:
-        losses = self.ranks.gather(train_loss)
-        streams = self.ranks.gather(self.data.get_state())
-        row = self.ranks.on_first(lambda: self._write(fmean(losses), streams))
-        self.saved = self.step
-        bar.set_postfix_str(f"loss {row['train_loss']:.2e}, validation {row['validation_loss']:.2e}")
-        if mirror:
-            mirror.log({"train loss": row["train_loss"], "validation loss": row["validation_loss"]}, step=self.step)
-
-    def _write(self, train_loss: float, streams: list[torch.Tensor]) -> dict:
-        """Validate, and write the row of the history and the checkpoint."""
+    def _row(self, train_loss: float) -> dict:
+        """Validate; the row of the history."""
+        self.network.eval()
         with torch.no_grad():
             validation_loss = self.network.loss(self.validation).item()
+        self.network.train()
         self._check_finite(validation_loss=validation_loss)
-        row = {
+        config = self.run.config
+        return {
             "step": self.step,
-            "signals": self.step * self.config.batch_size,
+            "signals": self.step * config.batch_size,
             "stage": self.schedule[self.step - 1],
-            "learning_rate": self.config.rate(self.config.learning_rate, self.step - 1, self.run.steps),
+            "learning_rate": config.rate(config.learning_rate, self.step - 1, self.run.steps),
             "train_loss": train_loss,
             "validation_loss": validation_loss,
         }
-        self.run_directory.append_history(row)
-        self.run_directory.save_checkpoint(
-            {
-                "step": self.step,
-                "device": self.device.type,
-                "network": self.network.state_dict(),
-                "optimizers": [optimizer.state_dict() for _, optimizer in self.optimizers],
-                "data": streams,
-            }
-        )
-        return row
+
+    def _state(self) -> dict:
+        return {
+            "step": self.step,
+            "device": self.device.type,
+            "weights": self.network.state_dict(),
+            "optimizers": [optimizer.state_dict() for _, optimizer in self.optimizers],
+            "streams": self.ranks.gather((self.data.get_state(), self.layers)),
+        }
+
+    def _restore(self, state: dict) -> None:
+        """Go on from a state of these same processes on the same kind of device."""
+        before, now = (len(state["streams"]), state["device"]), (self.ranks.count, self.device.type)
+        if before != now:
+            raise RunError(
+                f"the run was begun by {before[0]} process(es) on {before[1]}, this is {now[0]} on {now[1]}: "
+                "random streams do not move; go on as before, or delete the checkpoint to start anew"
+            )
+        self.step = self.saved = state["step"]
+        self.network.load_state_dict(state["weights"])
+        for (_, optimizer), part in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(part)
+        data, self.layers = state["streams"][self.ranks.rank]
+        self.data.set_state(data)
 
     def _check_finite(self, **numbers: float) -> None:
         if all(math.isfinite(number) for number in numbers.values()):
             return
-        where = f"the checkpoint of step {self.saved} in {self.path} is good"
-        good = where if self.saved else "there is no checkpoint yet"
+        good = f"the checkpoint of step {self.saved} is good" if self.saved else "there is no checkpoint yet"
+        config = self.run.config
         raise TrainingDiverged(
             f"step {self.step}: {', '.join(f'{name} {number}' for name, number in numbers.items())}; {good}; "
-            f"try a learning_rate below {self.config.learning_rate} or a clip_norm below {self.config.clip_norm}"
+            f"try a learning_rate below {config.learning_rate} or a clip_norm below {config.clip_norm}"
         )
 
-    def _restore(self, checkpoint: dict) -> None:
-        begun = (len(checkpoint["data"]), checkpoint["device"])
-        if begun != (self.ranks.count, self.device.type):
-            raise RunError(
-                f"the run was begun by {begun[0]} process(es) on {begun[1]}, this is {self.ranks.count} on "
-                f"{self.device.type}: random streams do not move; go on as before, or delete "
-                f"{self.path / 'checkpoint.pt'} to start anew"
-            )
-        self.step = self.saved = checkpoint["step"]
-        self.network.load_state_dict(checkpoint["network"])
-        for (_, optimizer), state in zip(self.optimizers, checkpoint["optimizers"], strict=True):
-            optimizer.load_state_dict(state)
-        self.data.set_state(checkpoint["data"][self.ranks.rank])
+
+@contextmanager
+def _global_stream(descent: _Descent) -> Iterator[None]:
+    """Let layers such as Dropout draw from the run's own stream; the process's global stream is left as it was."""
+    cuda = descent.device.type == "cuda"
+    streams = torch.cuda if cuda else torch
+    with torch.random.fork_rng(devices=[descent.device] if cuda else []):
+        streams.set_rng_state(descent.layers)
+        yield
+        descent.layers = streams.get_rng_state()
 
 
 def _optimizers(network: nn.Module, config: TrainingConfig) -> list[tuple[float, torch.optim.Optimizer]]:
@@ -263,13 +252,39 @@ def _optimizers(network: nn.Module, config: TrainingConfig) -> list[tuple[float,
     return [(config.learning_rate, adam), (config.muon_rate, muon)]
 
 
+class _BarFile:
+    """A text file that is written as long as it can be: no training fails for want of a bar."""
+
+    def __init__(self, path: Path):
+        self._file = None
+        with suppress(OSError):
+            self._file = open(path, "w")  # noqa: SIM115 (closed in close)
+
+    def write(self, text: str) -> None:
+        """Write, if that is possible."""
+        with suppress(OSError, AttributeError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        """Flush, if that is possible."""
+        with suppress(OSError, AttributeError):
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close, if that is possible."""
+        with suppress(OSError, AttributeError):
+            self._file.close()
+
+
 @contextmanager
-def _progress_bar(progress: bool | Path, **options) -> Iterator[tqdm]:
+def _progress_bar(progress: bool | Path, run: Run, begun: int) -> Iterator[tqdm]:
     """A bar on stderr, in a file, or nowhere."""
     to_file = isinstance(progress, Path)
+    file = _BarFile(progress) if to_file else sys.stderr
     look = {"unit": "step", "dynamic_ncols": not to_file, "mininterval": 0.5, "disable": progress is False}
-    with (
-        open(progress, "w") if to_file else nullcontext(sys.stderr) as stream,
-        tqdm(file=stream, **look, **options) as bar,
-    ):
-        yield bar
+    try:
+        with tqdm(file=file, total=run.steps, initial=begun, desc=run.network.__name__, **look) as bar:
+            yield bar
+    finally:
+        if to_file:
+            file.close()

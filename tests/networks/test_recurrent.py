@@ -166,11 +166,6 @@ def test_the_decoder_is_as_wide_as_it_is_asked_to_be_and_else_as_what_it_is_told
         Seq2SeqGRU(width=100)
 
 
-def test_a_width_that_is_not_asked_for_is_no_setting():
-    assert "width" not in Seq2SeqGRU().settings
-    assert Seq2SeqGRU(**Seq2SeqGRU(width=163).settings).width == 163
-
-
 def test_an_encoder_for_which_the_decoder_has_no_room_is_refused():
     with pytest.raises(ValueError, match=r"at most 10.*got 20"):
         Seq2SeqGRU(encoder=20)

@@ -65,11 +65,11 @@ def test_its_distribution_has_the_forecast_as_mean_and_any_horizon():
 
 def test_a_short_training_beats_the_prior(tmp_path):
     config = TrainingConfig(0, 64, learning_rate=0.002, warmup_steps=10, report_every=60, validation_size=200)
-    run = Run(WienerNetwork(hidden=32), (Stage(PROCESSES, 60, horizon=50),), config)
+    run = Run(WienerNetwork, (Stage(PROCESSES, 60, horizon=50),), config, {"hidden": 32})
     batch = noisy(200)
     before = (network(refinements=2).forecast(batch.past, 10) - batch.future[:, :10]).square().mean()
-    train(run, tmp_path, progress=False)
-    after = (run.network.forecast(batch.past.float(), 10) - batch.future[:, :10]).square().mean()
+    trained = train(run, tmp_path, progress=False)
+    after = (trained.forecast(batch.past.float(), 10) - batch.future[:, :10]).square().mean()
     assert after < 0.5 * before
 
 

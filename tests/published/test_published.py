@@ -4,6 +4,9 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,15 +22,16 @@ from harmonics_lib import (
     load_forecaster,
     load_metrics,
     load_table,
+    load_trained,
     network_forecaster,
     paths,
     seeded,
-    trained_networks,
+    train_missing,
 )
 from harmonics_lib.paths import build_dir, results_dir, retrain_dir, retraining, staging_dir
 from harmonics_lib.published.runs import train_again
 from harmonics_lib.published.store import record_checksums
-from harmonics_lib.training.directory import read_weights
+from harmonics_lib.training.directory import open_run, read_weights
 
 
 @pytest.fixture
@@ -40,8 +44,12 @@ def build(tmp_path, monkeypatch):
 STAGES, CONFIG = (Stage(HarmonicProcess(), 4),), TrainingConfig(batch_size=4, report_every=2, validation_size=4)
 
 
-def trained(network, name="tiny"):
-    return trained_networks({name: Run(network, STAGES, CONFIG)}, "99_test")[name].folder
+def tiny(hidden=4):
+    return Run(SmallLSTM, STAGES, CONFIG, {"hidden": hidden})
+
+
+def trained(run, name="tiny"):
+    return train_missing({name: run}, "99_test")[name]
 
 
 def publish(build):
@@ -50,14 +58,28 @@ def publish(build):
         folder.rename(build / "results" / folder.name)
 
 
-def test_a_published_configuration_is_loaded_and_another_trained(build, monkeypatch):
-    first = SmallLSTM(4)
-    trained(first)
+def test_what_is_published_is_loaded_and_what_is_missing_trained(build):
+    with pytest.raises(ValueError, match=r"expected published runs, got no tiny \(train_missing trains them\)"):
+        load_trained({"tiny": tiny()})
+    assert not (build / "build").exists()
+    first = trained(tiny())
+    assert first.folder == staging_dir("99_test") / "runs" / "tiny"
     publish(build)
-    again = SmallLSTM(4)
-    assert trained(again) == results_dir() / "runs" / "tiny"
-    assert torch.equal(first.head.weight, again.head.weight)
-    assert trained(SmallLSTM(5)).is_relative_to(staging_dir("99_test"))
+    for again in (trained(tiny()), load_trained({"tiny": tiny()})["tiny"]):
+        assert again.folder == results_dir() / "runs" / "tiny"
+        assert torch.equal(first.network.head.weight, again.network.head.weight)
+        assert again.history["step"] == [2, 4] and again.fingerprint == tiny().fingerprint
+    fingerprints = f"tiny with fingerprint {tiny().fingerprint}, not {tiny(5).fingerprint}"
+    with pytest.raises(ValueError, match=fingerprints):
+        load_trained({"tiny": tiny(5)})
+    assert trained(tiny(5)).folder.is_relative_to(staging_dir("99_test"))
+
+
+def test_looking_up_and_training_change_no_run(build):
+    run = tiny()
+    one, two = trained(run), trained(run)
+    assert run == tiny() and one.network is one.network is not two.network
+    assert one.network.head.weight.dtype == torch.float64
 
 
 def damaged(path):
@@ -68,7 +90,7 @@ def damaged(path):
 
 
 def test_a_flipped_bit_in_a_published_file_is_noticed(build):
-    trained(SmallLSTM(4))
+    trained(tiny())
     publish(build)
     metrics = results_dir() / "metrics"
     metrics.mkdir()
@@ -89,11 +111,11 @@ def test_a_flipped_bit_in_a_published_file_is_noticed(build):
 
 
 def test_what_was_damaged_before_it_was_published_is_noticed_too(build):
-    folder = trained(SmallLSTM(4))
+    folder = trained(tiny()).folder
     weights = {name: torch.full_like(tensor, torch.nan) for name, tensor in read_weights(folder).items()}
     save_file(weights, folder / "weights.safetensors")
     publish(build)
-    with pytest.raises(ValueError, match="its weights are not finite"):
+    with pytest.raises(ValueError, match="its weights are not finite real numbers"):
         load_forecaster("tiny")
     (results_dir() / "metrics").mkdir()
     (results_dir() / "metrics" / "grid.csv").write_text("")
@@ -129,35 +151,29 @@ def zeroed(path):
 
 
 def test_retraining_takes_nothing_that_stands_but_what_it_had_itself_finished(build, monkeypatch):
-    first = SmallLSTM(4)
-    trained(first)
+    first = trained(tiny()).network
     (run,) = (build / "build" / "runs").iterdir()
     zeroed(run)
     monkeypatch.setenv("HARMONICS_RETRAIN", "1")
-    again = SmallLSTM(4)
-    trained(again)
-    assert torch.equal(first.head.weight, again.head.weight)
+    assert torch.equal(first.head.weight, trained(tiny()).network.head.weight)
     (run,) = retrain_dir("99_test").iterdir()
     zeroed(run)
-    third = SmallLSTM(4)
-    trained(third)  # after a later cell of the notebook failed: not trained a second time
-    assert not third.head.weight.any()
+    assert not trained(tiny()).network.head.weight.any()  # after a later cell failed: not trained a second time
 
 
 def test_training_a_published_network_again_replaces_it(build):
-    first = SmallLSTM(4)
-    trained(first)
+    first = trained(tiny()).weights["head.weight"]
     publish(build)
     folder = results_dir() / "runs" / "tiny"
     zeroed(folder)
     train_again("tiny")
-    assert torch.equal(read_weights(folder)["head.weight"], first.head.weight)
+    assert torch.equal(read_weights(folder)["head.weight"], first)
     with pytest.raises(ValueError, match=r"published network \(small_lstm, .*\), got 'huge'"):
         train_again("huge")
 
 
 def test_training_again_makes_damaged_weights_good(build):
-    trained(SmallLSTM(4))
+    trained(tiny())
     publish(build)
     folder = results_dir() / "runs" / "tiny"
     record_checksums(folder.iterdir())
@@ -172,8 +188,8 @@ def test_training_again_makes_damaged_weights_good(build):
 def test_published_networks_are_forecasters_by_name(build):
     lookback = torch.randn(2, 30, generator=torch.Generator().manual_seed(0))
     for name, folder in (("small_lstm", "models"), ("tiny", "runs")):  # offered to all, kept for a comparison
-        network = SmallLSTM(4)
-        assert trained(network, name) == staging_dir("99_test") / folder / name
+        network = (found := trained(tiny(), name)).network
+        assert found.folder == staging_dir("99_test") / folder / name
         assert not publish(build) and (results_dir() / folder / name).exists()
         assert torch.equal(load_forecaster(name)(lookback, 3), network_forecaster(network)(lookback, 3))
         shutil.rmtree(results_dir())
@@ -196,12 +212,47 @@ def test_a_network_that_a_notebook_defines_is_no_forecaster_by_name(build):
 
 
 def test_trainings_at_a_time_are_those_one_by_one(build):
-    """Each seed in a process of its own; the networks come back trained."""
-    one, two = (seeded(name, Run(SmallLSTM(4), STAGES, CONFIG), 2) for name in ("one", "two"))
-    alone, together = trained_networks(one, "99_test"), trained_networks(two, "99_test", processes=2)
+    """Each seed in a process of its own."""
+    one, two = (seeded(name, tiny(), 2) for name in ("one", "two"))
+    alone, together = train_missing(one, "99_test"), train_missing(two, "99_test", processes=2)
     for first, second in zip(alone.values(), together.values(), strict=True):
         assert first.fingerprint == second.fingerprint and first.history == second.history
         assert torch.equal(first.network.head.weight, second.network.head.weight)
+
+
+ORPHANS = """
+import os, sys
+from harmonics_lib import *
+STAGES = (Stage(HarmonicProcess(), 10**6),)
+run = Run(SmallLSTM, STAGES, TrainingConfig(batch_size=4, report_every=5, validation_size=4), {"hidden": 4})
+train_missing(seeded("endless", run, 2), "99_test", processes=2)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not say who adopted a process")
+def test_trainings_end_with_the_process_that_started_them(build):
+    """… however that ended; their directories are then free."""
+    parent = subprocess.Popen([sys.executable, "-c", ORPHANS], stderr=subprocess.DEVNULL)
+    histories = [build / "build" / "runs" / f"{name}-{run.fingerprint}" / "history.csv" for name, run in endless()]
+    deadline = time.monotonic() + 100
+    while not all(path.exists() for path in histories):
+        assert time.monotonic() < deadline and parent.poll() is None
+        time.sleep(0.1)
+    parent.kill()
+    parent.wait()
+    time.sleep(2)
+    before = [path.read_bytes() for path in histories]
+    time.sleep(1)
+    assert [path.read_bytes() for path in histories] == before
+    for path, (_, run) in zip(histories, endless(), strict=True):
+        with open_run(path.parent, run.description):
+            pass
+
+
+def endless():
+    stages = (Stage(HarmonicProcess(), 10**6),)
+    config = TrainingConfig(batch_size=4, report_every=5, validation_size=4)
+    return seeded("endless", Run(SmallLSTM, stages, config, {"hidden": 4}), 2).items()
 
 
 @pytest.mark.parametrize("value, on", [("", False), ("0", False), ("1", True)])

@@ -166,8 +166,8 @@ def test_a_training_bar_is_read_aloud_and_not_published(place, capsys):
     training = (
         "from harmonics_lib import *\n"
         "config = TrainingConfig(batch_size=4, report_every=5, validation_size=4)\n"
-        "tiny = Run(SmallLSTM(4), (Stage(HarmonicProcess(), 20),), config)\n"
-        "trained_networks({'tiny': tiny}, '90_test')"
+        "tiny = Run(SmallLSTM, (Stage(HarmonicProcess(), 20),), config, {'hidden': 4})\n"
+        "train_missing({'tiny': tiny}, '90_test')"
     )
     run_notebook(notebook(place, training), "full")
     assert "step/s" not in (place / "results/notebooks/90_test.ipynb").read_text()
@@ -180,8 +180,8 @@ def test_the_quick_profile_tracks_a_training_offline_though_somebody_is_logged_i
         "from harmonics_lib import *\nfrom harmonics_lib.training.wandb_mirror import wandb_mode\n"
         "assert wandb_mode() == 'offline'\n"
         "config = TrainingConfig(batch_size=4, report_every=2, validation_size=4)\n"
-        "tiny = Run(SmallLSTM(4), (Stage(HarmonicProcess(), 2),), config)\n"
-        "trained_networks({'tiny': tiny}, '90_test', track=True)"
+        "tiny = Run(SmallLSTM, (Stage(HarmonicProcess(), 2),), config, {'hidden': 4})\n"
+        "train_missing({'tiny': tiny}, '90_test', track=True)"
     )
     script = (
         "import pathlib, harmonics_lib.report.__main__ as r\n"

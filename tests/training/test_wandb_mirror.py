@@ -1,7 +1,11 @@
 """W&B mirrors the history on disk: offline unless asked, under one id, and never asking for input."""
 
+import http.server
+import socketserver
 import subprocess
 import sys
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -28,7 +32,13 @@ def test_mode_is_offline_by_default(nobody):
     assert wandb_mode() == "offline"
 
 
-def test_mode_is_online_for_a_user_who_is_logged_in(nobody, monkeypatch):
+@pytest.fixture
+def reachable(monkeypatch):
+    """A server that answers, without asking any."""
+    monkeypatch.setattr(wandb_mirror, "_reachable", lambda: True)
+
+
+def test_mode_is_online_for_a_user_who_is_logged_in(nobody, reachable, monkeypatch):
     (nobody / ".netrc").write_text("machine api.wandb.ai login user password secret\n")
     (nobody / ".netrc").chmod(0o600)
     assert wandb_mode() == "online"
@@ -36,9 +46,37 @@ def test_mode_is_online_for_a_user_who_is_logged_in(nobody, monkeypatch):
     assert wandb_mode() == "offline"
 
 
-def test_mode_is_online_with_a_key(nobody, monkeypatch):
+def test_mode_is_online_with_a_key(nobody, reachable, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
     assert wandb_mode() == "online"
+
+
+def test_a_mode_that_there_is_not_is_offline_and_said(nobody, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.warns(UserWarning, match="must be one of online, offline, disabled, got 'sometimes'; tracking offline"):
+        assert wandb_mode() == "offline"
+    monkeypatch.setenv("WANDB_MODE", "")
+    assert wandb_mode() == "offline"
+
+
+@pytest.mark.parametrize("server", ["http://127.0.0.1:9", "http://a b", "nonsense", "https://no-such-host.invalid"])
+def test_a_server_that_does_not_answer_is_given_up_at_once(nobody, monkeypatch, server):
+    monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", server)
+    started = time.monotonic()
+    with pytest.warns(UserWarning, match="does not answer within 3 seconds; tracking offline"):
+        assert wandb_mode() == "offline"
+    assert time.monotonic() - started < 10
+
+
+def test_a_server_that_refuses_does_answer(nobody, monkeypatch):
+    """A login page, a proxy's or the server's 404: W&B itself finds out more."""
+    with socketserver.TCPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_address[1]}/nothing-here")
+        assert wandb_mode() == "online"
+        server.shutdown()
 
 
 def test_online_without_a_login_does_not_wait_for_a_key(nobody, monkeypatch):
@@ -71,7 +109,7 @@ def stand_in(monkeypatch, nobody):
 
 
 def test_project_name_tags_and_losses_are_those_of_the_run(stand_in, tmp_path):
-    train(Run(SmallLSTM(4), STAGES, CONFIG), tmp_path / "run", track=True)
+    train(Run(SmallLSTM, STAGES, CONFIG, {"hidden": 4}), tmp_path / "run", track=True)
     (options,) = stand_in.started
     assert options["project"] == wandb_mirror.WANDB_PROJECT
     assert options["name"].startswith("SmallLSTM-") and options["mode"] == "offline"
@@ -95,17 +133,20 @@ def test_a_resumed_run_goes_on_under_its_id(stand_in, tmp_path, monkeypatch):
 
     monkeypatch.setattr(SmallLSTM, "loss", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(Run(SmallLSTM(4), STAGES, CONFIG), tmp_path / "run", track=True)
-    train(Run(SmallLSTM(4), STAGES, CONFIG), tmp_path / "run", track=True)
+        train(Run(SmallLSTM, STAGES, CONFIG, {"hidden": 4}), tmp_path / "run", track=True)
+    train(Run(SmallLSTM, STAGES, CONFIG, {"hidden": 4}), tmp_path / "run", track=True)
     first, second = stand_in.started
     assert first["id"] == second["id"] and second["resume"] == "allow"
     assert [step for step, _ in stand_in.logged] == [2, 4]
 
 
-def test_without_a_network_tracking_goes_on_offline(stand_in, tmp_path, monkeypatch):
+def test_where_the_start_fails_tracking_goes_on_offline_under_another_id(stand_in, reachable, tmp_path, monkeypatch):
     import wandb
 
+    tried = []
+
     def unreachable(**options):
+        tried.append(options["id"])
         if options["mode"] == "online":
             raise wandb.errors.CommError("no route to host")
         return stand_in.init(**options)
@@ -113,15 +154,34 @@ def test_without_a_network_tracking_goes_on_offline(stand_in, tmp_path, monkeypa
     monkeypatch.setenv("WANDB_API_KEY", "x" * 40)
     monkeypatch.setattr(wandb, "init", unreachable)
     with pytest.warns(UserWarning, match="no route to host"):
-        train(Run(SmallLSTM(4), STAGES, CONFIG), tmp_path / "run", track=True)
+        train(Run(SmallLSTM, STAGES, CONFIG, {"hidden": 4}), tmp_path / "run", track=True)
     assert [step for step, _ in stand_in.logged] == [2, 4]
+    assert tried[0] != tried[1] == (tmp_path / "run" / "wandb_id").read_text()
 
 
-def test_offline_tracking_neither_asks_nor_talks(nobody, tmp_path):
-    """The real W&B, in a process without a terminal: it ends by itself and prints nothing."""
+def test_where_there_can_be_no_mirror_training_goes_on(stand_in, tmp_path, monkeypatch):
+    import wandb
+
+    def broken(**options):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(wandb, "init", broken)
+    with pytest.warns(UserWarning, match=r"cannot be started \(no space left on device\); not tracking"):
+        train(Run(SmallLSTM, STAGES, CONFIG, {"hidden": 4}), tmp_path / "run", track=True)
+    assert read_history(tmp_path / "run")["step"] == [2, 4] and stand_in.logged == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"WANDB_MODE": "", "WANDB_BASE_URL": "nonsense"}, {"WANDB_API_KEY": "x" * 40, "WANDB_BASE_URL": "nonsense"}],
+)
+def test_offline_tracking_neither_asks_nor_talks(nobody, tmp_path, monkeypatch, settings):
+    """The real W&B, in a process without a terminal: it ends by itself and prints nothing but a warning."""
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
     script = (
         "import sys; from test_wandb_mirror import *\n"
-        "train(Run(SmallLSTM(4), STAGES, CONFIG), sys.argv[1], track=True)\n"
+        "train(Run(SmallLSTM, STAGES, CONFIG, {'hidden': 4}), sys.argv[1], track=True)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "run")],
@@ -132,5 +192,5 @@ def test_offline_tracking_neither_asks_nor_talks(nobody, tmp_path):
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert "wandb" not in done.stdout + done.stderr
+    assert "wandb:" not in done.stdout + done.stderr and "Traceback" not in done.stderr
     assert (tmp_path / "run" / "wandb").is_dir()
