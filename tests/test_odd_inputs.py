@@ -195,8 +195,20 @@ REFUSED_SETTINGS = [
     ("WienerNetwork", lib.WienerNetwork, "refinements", "refinements", [*NO_WHOLE, HUGE]),
     ("WienerNetwork", lib.WienerNetwork, "spacing", "spacing", [*NO_WEIGHT, 0, 0.6, 1e-12]),
     ("WienerNetwork", lib.WienerNetwork, "lookback", "lookback", NO_COUNT),
-    ("HarmonicProcess", HarmonicProcess, "components", "components", [*NO_RANGE, 0, 2.5, -1, "3", HUGE, (1, 2.0)]),
-    ("HarmonicProcess", HarmonicProcess, "periods", "periods", [*NO_RANGE, 1, (0, 5), 2.5, "3", HUGE, -5]),
+    (
+        "HarmonicProcess",
+        HarmonicProcess,
+        "components",
+        "components",
+        [*NO_RANGE, 0, 2.5, "3", HUGE, (1, 2.0), (1.5, 3)],
+    ),
+    (
+        "HarmonicProcess",
+        HarmonicProcess,
+        "periods",
+        "periods",
+        [*NO_RANGE, 1, (1, 99), (2.5, 99), 2.5, "3", HUGE, -5],
+    ),
     ("HarmonicProcess", HarmonicProcess, "integer_periods", "integer", NO_FLAG),
     ("HarmonicProcess", HarmonicProcess, "noise_std", "noise_std", [*NO_RANGE, -0.1, (0, 0.1), "0.1", math.inf]),
     ("HarmonicProcess", HarmonicProcess, "uniform", "uniform", [*NO_NAME, "frequency"]),
@@ -608,10 +620,13 @@ def test_a_far_horizon_begins_like_a_near_one(forecaster):
     assert torch.allclose(far[:, :5], ahead_of(forecaster, WINDOWS), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["persistence", "window_forecaster", "network_forecaster, SmallLSTM"])
-def test_a_window_of_one_sample_is_enough_for_whoever_needs_no_more(name):
-    ahead = ahead_of(FORECASTERS[name], WINDOWS[:, -1:])
+@each_forecaster
+def test_the_shortest_window_that_a_forecaster_names_has_a_forecast_and_a_shorter_one_has_not(forecaster):
+    shortest = max(forecaster.minimum, getattr(getattr(forecaster, "network", None), "lookback", 1))
+    ahead = ahead_of(forecaster, WINDOWS[:, -shortest:])
     assert ahead.shape == (3, 5) and torch.isfinite(ahead).all()
+    shorter = partial(forecaster, WINDOWS[:, : shortest - 1], 5)
+    assert not fault_of(shorter, f"lookback must have at least {shortest} samples")
 
 
 SAME_SETTINGS = {  # as NumPy and others spell them: (function, odd, plain)

@@ -286,35 +286,3 @@ def test_the_oracle_serves_its_own_batch_only():
         known_period_oracle(batch)(batch.past[[0, 2, 1]], 5)
     with pytest.raises(ValueError, match="batch must be the SignalBatch whose windows are forecast, got NoneType"):
         known_period_oracle(None)
-
-
-@pytest.mark.parametrize(
-    "make, message",
-    [
-        (lambda: linear_prediction(0), "order must be a whole number"),
-        (lambda: linear_prediction(2.5), "order must be a whole number"),
-        (lambda: linear_prediction(ridge=-1), "ridge must be a finite number of at least 0"),
-        (lambda: tufts_kumaresan(rank=0), "rank must be a whole number of at least 1"),
-        (lambda: tufts_kumaresan(rank=67), "rank must be None or a whole number from 1 to the order 66"),
-        (lambda: burg(0), "order must be a whole number"),
-        (lambda: matrix_pencil(order=-1), "order must be a whole number"),
-        (lambda: autoregression("aic"), "criterion must be one of aicc, bic, got 'aic'"),
-        (lambda: autoregression(most=0), "most must be a whole number"),
-        (lambda: cadzow(rank=0), "rank must be a whole number"),
-        (lambda: cadzow(iterations=0), "iterations must be a whole number"),
-        (lambda: linear_mmse(WHOLE, noise_std=-0.1), "noise_std must be None or a number"),
-        (lambda: sparse_bayesian(WHOLE, noise_std=math.nan), "noise_std must be None or a number"),
-        (lambda: sparse_bayesian(WHOLE, iterations=0), "iterations must be a whole number"),
-        (lambda: linear_prediction(66)(torch.ones(1, 66), 5), "lookback must have at least 67 samples, got 66"),
-        (lambda: matrix_pencil(order=40)(torch.ones(1, 50), 5), "lookback must have at least 62 samples, got 50"),
-        (lambda: noise_level(torch.ones(1, 11)), "lookback must have at least 12 samples, got 11"),
-    ],
-)
-def test_settings_out_of_range_are_refused_at_once(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
-
-
-def test_an_unknown_taper_is_refused_at_once():
-    with pytest.raises(ValueError, match="taper must be one of"):
-        dft_extrapolation("hanning")

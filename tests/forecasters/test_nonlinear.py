@@ -61,17 +61,3 @@ def test_one_tone_of_any_period_is_forecast_as_well_as_the_bound_allows():
 def test_windows_without_a_sinusoid_are_continued_by_zero():
     forecast = nonlinear_least_squares()
     assert torch.equal(forecast(torch.zeros(2, 50), 5), torch.zeros(2, 5))
-
-
-@pytest.mark.parametrize(
-    "make, message",
-    [
-        (lambda: nonlinear_least_squares(most=0), "most must be a whole number"),
-        (lambda: nonlinear_least_squares(frequencies=(0.3, 0.1)), "frequencies must be .*a .low, high. pair"),
-        (lambda: nonlinear_least_squares(frequencies=(0.1, 0.6)), "frequencies must be .*a .low, high. pair"),
-        (lambda: nonlinear_least_squares()(torch.ones(1, 11), 5), "lookback must have at least 12 samples"),
-    ],
-)
-def test_settings_out_of_range_are_refused(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from harmonics_lib import HarmonicProcess, SmallLSTM, WienerNetwork, random_stream
+from harmonics_lib import HarmonicProcess, SmallLSTM, random_stream
 from harmonics_lib.networks.recurrent import (
     FEATURES,
     CurriculumGRU,
@@ -166,35 +166,9 @@ def test_the_decoder_is_as_wide_as_it_is_asked_to_be_and_else_as_what_it_is_told
         Seq2SeqGRU(width=100)
 
 
-def test_an_encoder_for_which_the_decoder_has_no_room_is_refused():
-    with pytest.raises(ValueError, match=r"at most 10.*got 20"):
-        Seq2SeqGRU(encoder=20)
-
-
-@pytest.mark.parametrize(
-    "make, said",
-    [
-        (lambda: Seq2SeqGRU(lookback=-5), "lookback must be a whole number of at least 1, got -5"),
-        (lambda: Seq2SeqGRU(encoder=2.5), "encoder must be a whole number of at least 0, got 2.5"),
-        (lambda: Seq2SeqGRU(step_weight=float("nan")), "step_weight must be a finite number of at least 0, got nan"),
-        (lambda: CurriculumGRU(lookback=0), "lookback must be a whole number of at least 1, got 0"),
-        (lambda: SmallLSTM(0), "hidden must be a whole number of at least 1, got 0"),
-        (lambda: WienerNetwork(spacing=0), "spacing must be a finite number above 0"),
-    ],
-)
-def test_impossible_settings_are_refused(make, said):
-    with pytest.raises(ValueError, match=said):
-        make()
-
-
 def test_a_layer_of_an_unknown_kind_is_not_initialised():
     with pytest.raises(ValueError, match="got weights in a LayerNorm"):
         initialise(torch.nn.LayerNorm(3), random_stream(0, "initialisation"))
-
-
-def test_unknown_features_are_refused():
-    with pytest.raises(ValueError, match="features must be one of real_imag"):
-        Seq2SeqGRU(features="power")
 
 
 def test_initial_weights_have_pytorchs_distribution_and_come_from_the_generator():

@@ -8,7 +8,6 @@ import torch
 from scipy import stats
 
 from harmonics_lib import HarmonicProcess, SignalBatch, random_stream
-from harmonics_lib.forecasters.base import check_lookback
 
 
 def draw(process, size=20_000, length=110, lookback=100, seed=0, dtype=torch.float32):
@@ -132,55 +131,8 @@ def test_rows_can_be_selected():
     assert len(part) == 3 and torch.equal(part.future, batch.future[2:5]) and part.lookback == 100
 
 
-@pytest.mark.parametrize(
-    "settings, said",
-    [
-        ({"components": 0}, "components"),
-        ({"components": (6, 3)}, "low <= high"),
-        ({"components": (1.5, 3)}, "whole numbers"),
-        ({"components": True}, "whole numbers"),
-        ({"periods": (1, 99)}, "Nyquist"),
-        ({"periods": (2.5, 99)}, "integer periods"),
-        ({"periods": "long"}, "periods"),
-        ({"periods": (2, math.inf)}, "periods"),
-        ({"uniform": "amplitude"}, "uniform must be"),
-        ({"uniform": "frequency"}, "integer_periods=False"),
-        ({"noise_std": -0.1}, "noise_std"),
-        ({"noise_std": (0, 0.1)}, "above 0"),
-        ({"noise_std": math.nan}, "noise_std"),
-    ],
-)
-def test_impossible_settings_are_refused(settings, said):
-    with pytest.raises(ValueError, match=said):
-        HarmonicProcess(**settings)
-
-
 def test_equal_processes_are_equal_however_they_are_spelt():
     assert repr(HarmonicProcess(4, (2.0, 99.0))) == repr(HarmonicProcess((4, 4), (2, 99), noise_std=(0, 0)))
-
-
-@pytest.mark.parametrize("sizes", [(0, 10, 5), (4, 10, 11), (4, 10, 0)])
-def test_impossible_sizes_are_refused(sizes):
-    with pytest.raises(ValueError, match=r"lookback <= length|batch_size must be|lookback must be"):
-        HarmonicProcess().sample(*sizes, generator=random_stream(0, "test"))
-
-
-@pytest.mark.parametrize(
-    "lookback, horizon, said",
-    [
-        (torch.zeros(100), 5, "shape"),
-        (np.zeros((2, 100)), 5, "torch tensor.*ndarray"),
-        (torch.zeros(2, 100, dtype=torch.int64), 5, "int64"),
-        (torch.zeros(2, 0), 5, "at least 1"),
-        (torch.zeros(2, 100), 0, "horizon"),
-        (torch.zeros(2, 100), 2.5, "horizon"),
-        (torch.full((2, 100), math.nan), 5, "2 rows"),
-        (torch.tensor([[0.0], [math.inf]]), 5, "row 1"),
-    ],
-)
-def test_bad_lookbacks_are_refused_with_what_came(lookback, horizon, said):
-    with pytest.raises(ValueError, match=said):
-        check_lookback(lookback, horizon)
 
 
 @pytest.mark.parametrize("uniform", ["period", "frequency"])
