@@ -97,7 +97,7 @@ def findings_table() -> str:
         for stored in load_metrics(notebook)["claims"]:
             claim = Claim(*(stored[name] for name in ("sentence", "value", "comparison", "bound", "judged")))
             link = f"[{notebook[:2]}]({notebook}.ipynb)"
-            rows.append(f"| {link} | {claim.sentence} | {claim.measured} | {claim.kept} |")
+            rows.append(f"| {link} | {claim.sentence} | {claim.measurement} | {claim.condition} |")
     return "\n".join(rows)
 
 

@@ -45,6 +45,7 @@ class Progress:
 
     Attributes:
         kernel: the process id of its kernel, once there is one.
+        book: the notebook with its outputs so far.
         trained: whether it published networks.
     """
 
@@ -53,6 +54,7 @@ class Progress:
     seconds: list[float] = field(default_factory=list)
     cell: int = 0
     kernel: int | None = None
+    book: nbformat.NotebookNode | None = None
     trained: bool = False
 
     def __post_init__(self):
@@ -128,7 +130,7 @@ class _Engine(Engine):
             progress.start(cell_index)
             return announce(cell, cell_index, **more)
 
-        nb_man.cell_start = cell_start
+        nb_man.cell_start, progress.book = cell_start, nb_man.nb
         client = PapermillNotebookClient(
             nb_man, kernel_name=kernel_name, log_output=log_output, startup_timeout=start_timeout, timeout=None
         )
@@ -235,12 +237,15 @@ def execute(source: Path, target: Path, parameters: dict) -> Progress:
                 engine_name="harmonics",
                 kernel_name="python3",
                 progress_bar=False,
+                request_save_on_cell_execute=False,
                 progress=progress,
             )
         except PapermillExecutionError as error:
             reason = ": ".join([error.ename, *error.evalue.splitlines()[:1]])
             raise ReportError(f"{name}, cell {progress.cell}: {reason}") from error
         except Exception as error:
+            if progress.book:
+                nbformat.write(progress.book, target)
             if _interrupted.is_set():
                 raise KeyboardInterrupt from error
             if isinstance(error, DeadKernelError):

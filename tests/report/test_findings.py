@@ -3,6 +3,7 @@
 import base64
 import json
 import math
+import shutil
 
 import matplotlib.pyplot as plt
 import pytest
@@ -104,7 +105,7 @@ def test_rounding_is_neither_stored_nor_spelt_out(build):
     assert stored["values"] == {"count": 0.0, "exact": 0.0, "nothing": 0.0}
     assert findings.table()["measured"].tolist() == ["below 1e-12", "0"]
     exact = next(claim for claim in stored["claims"] if claim["name"] == "exact")
-    assert Claim(*(exact[name] for name in ("sentence", "value", "comparison", "bound"))).measured == "below 1e-12"
+    assert Claim(*(exact[name] for name in ("sentence", "value", "comparison", "bound"))).measurement == "below 1e-12"
 
 
 def test_vector_figures_are_the_same_where_only_rounding_differs(build):
@@ -119,3 +120,21 @@ def test_vector_figures_are_the_same_where_only_rounding_differs(build):
         Findings("99_test").figure(figure, "line", "A line.")
         drawn.append((staging_dir("99_test") / "figures" / "99_test" / "line.svg").read_bytes())
     assert drawn[0] == drawn[1]
+
+
+def test_a_figure_that_differs_by_what_nobody_sees_stays_the_published_one(build, tmp_path, monkeypatch):
+    """… on a processor that rounds otherwise, where a value is near the floor of rounding."""
+    monkeypatch.setenv("HARMONICS_RESULTS", str(tmp_path / "results"))
+    folder = staging_dir("99_test") / "figures" / "99_test"
+
+    def draw(height):
+        figure, ax = plt.subplots()
+        ax.plot([0, 1, 2], [0, height, 1])
+        ax.set_ylim(0, 1)
+        Findings("99_test").figure(figure, "line", "A line.")
+        return [(folder / f"line.{kind}").read_bytes() for kind in ("svg", "png")]
+
+    first = draw(0.5)
+    shutil.copytree(folder, tmp_path / "results" / "figures" / "99_test")
+    assert draw(0.50005) == first
+    assert all(new != old for new, old in zip(draw(0.51), first, strict=True))
