@@ -34,7 +34,7 @@ class Table:
         self.columns, self.path, self.keys_path = list(columns), folder / f"{name}.csv", folder / f"{name}.keys.json"
         empty = pd.DataFrame(columns=self.columns)
         self.rows = pd.read_csv(self.path) if self.path.exists() else empty
-        stored = json.loads(self.keys_path.read_text()) if self.keys_path.exists() else {}
+        stored = json.loads(self.keys_path.read_text(encoding="utf-8")) if self.keys_path.exists() else {}
         self.keys = {}
         for part in self.rows[self.columns].drop_duplicates().itertuples(index=False, name=None):
             of_group = stored.get(str(part[0]), "")

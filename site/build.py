@@ -56,7 +56,7 @@ def assemble(target: Path, only: Collection[str] = ()) -> None:
             contents = f"```{{toctree}}\n:hidden:\n\n{pages}\n```"
             notebook.cells.append(nbformat.v4.new_markdown_cell(contents, id="contents"))
         nbformat.write(notebook, target / f"{_page(name)}.ipynb")
-    (target / f"{PLAYGROUND}.md").write_text(_PLAYGROUND_PAGE.format(page()))
+    (target / f"{PLAYGROUND}.md").write_text(_PLAYGROUND_PAGE.format(page()), encoding="utf-8")
 
 
 def _page(name: str) -> str:
@@ -92,7 +92,7 @@ def _code(cell, notebook: str) -> None:
             cell.metadata["mystnb"] = {"image": {"alt": about["alt"]}}
             vector = results_dir() / "figures" / notebook / f"{about['figure']}.svg"
             if kind == "image/png" and vector.stat().st_size <= MOST_SVG_BYTES:
-                output.data = NotebookNode({"image/svg+xml": with_letters(vector.read_text())})
+                output.data = NotebookNode({"image/svg+xml": with_letters(vector.read_text(encoding="utf-8"))})
             elif kind == "image/gif":  # nothing moves on a page by itself
                 cell.metadata["mystnb"]["image"]["alt"] = f"The last picture of this: {about['alt']}"
                 output.data = NotebookNode({"image/png": _last_picture(output.data[kind])})

@@ -45,8 +45,10 @@ def _list(app, error) -> None:
     places = "".join(f"<url><loc>{pages_url()}{page}.html</loc></url>\n" for page in pages)
     schema = "http://www.sitemaps.org/schemas/sitemap/0.9"
     sitemap = f'<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="{schema}">\n{places}</urlset>\n'
-    (folder / "sitemap.xml").write_text(sitemap)
-    (folder / "robots.txt").write_text(f"User-agent: *\nAllow: /\nSitemap: {pages_url()}sitemap.xml\n")
+    (folder / "sitemap.xml").write_text(sitemap, encoding="utf-8")
+    (folder / "robots.txt").write_text(
+        f"User-agent: *\nAllow: /\nSitemap: {pages_url()}sitemap.xml\n", encoding="utf-8"
+    )
     (folder / ".nojekyll").touch()
 
 

@@ -38,22 +38,22 @@ _EXPORT = re.compile(r"^export ((?:async )?(?:function|const) (\w+))", re.MULTIL
 def export(folder: Path) -> None:
     """Write the playground's files into ``folder``, and those of the figures that move beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "playground.js").write_text(joined("app"))
+    (folder / "playground.js").write_text(joined("app"), encoding="utf-8")
     for sheet in ("toolkit.css", "playground.css"):
         shutil.copy(HERE / sheet, folder)
     beside = folder.parent / "moving"
     beside.mkdir(exist_ok=True)
     shutil.copy(HERE / "moving.css", beside)
     for name, _ in MOVING.values():
-        (beside / f"{name}.js").write_text(joined(name))
+        (beside / f"{name}.js").write_text(joined(name), encoding="utf-8")
     for name in NETWORKS:
-        (folder / f"{name}.js").write_text(_packed(name))
+        (folder / f"{name}.js").write_text(_packed(name), encoding="utf-8")
 
 
 def page() -> str:
     """The page's content as HTML, with what it takes from the report: styles, networks' trainings, a constant."""
     report = {"white": white_noise_level(100), "styles": METHODS, "learned": NETWORKS}
-    return (HERE / "page.html").read_text().replace("REPORT", json.dumps(report))
+    return (HERE / "page.html").read_text(encoding="utf-8").replace("REPORT", json.dumps(report))
 
 
 def moving(notebook: str, still: str) -> str | None:
@@ -80,7 +80,7 @@ def _visit(name: str, order: list[str]) -> None:
 
 
 def _source(name: str) -> str:
-    return (HERE / f"{name}.js").read_text()
+    return (HERE / f"{name}.js").read_text(encoding="utf-8")
 
 
 def _scope(name: str) -> str:
@@ -95,7 +95,7 @@ def _packed(name: str) -> str:
     """A network as a script: its description, and the bytes of its numbers, all first ones first, deflated."""
     folder = results_dir() / "models" / name
     weights = load_file(folder / "weights.safetensors")
-    description = json.loads((folder / "config.json").read_text())["network"]
+    description = json.loads((folder / "config.json").read_text(encoding="utf-8"))["network"]
     description["shapes"] = [[key, tensor.shape] for key, tensor in weights.items()]
     numbers = np.concatenate([tensor.ravel() for tensor in weights.values()]).astype("<f4")
     planes = numbers.view(np.uint8).reshape(-1, 4).T.tobytes()

@@ -20,7 +20,7 @@ SHORT = 25  # characters of a formula that need not break
 @cache
 def _engine() -> MiniRacer:
     engine = MiniRacer()
-    engine.eval(KATEX.read_text())
+    engine.eval(KATEX.read_text(encoding="utf-8"))
     return engine
 
 

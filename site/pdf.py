@@ -22,7 +22,7 @@ def for_print(html: str) -> str:
     html = html.replace("</h1>", f'</h1><nav aria-label="Contents"><ol>{contents}</li></ol></nav>', 1)
     html = html.replace("<details>", "<details open>")
     html = html.replace(f'href="#document-{PLAYGROUND}"', f'href="{pages_url()}{PLAYGROUND}.html"')
-    style = (HERE / "print.css").read_text()
+    style = (HERE / "print.css").read_text(encoding="utf-8")
     return html.replace("</head>", f"<style>{style}</style></head>", 1)
 
 
@@ -38,7 +38,7 @@ def main(folder: Path) -> int:
     if failed := build_main([*options, str(source), str(made)]):
         return failed
     page = made / "index.html"
-    page.write_text(for_print(page.read_text()))
+    page.write_text(for_print(page.read_text(encoding="utf-8")), encoding="utf-8")
     command = [chromium, "--headless", "--no-sandbox", "--no-pdf-header-footer", "--generate-pdf-document-outline"]
     target = folder / "report.pdf"
     done = subprocess.run([*command, f"--print-to-pdf={target}", page.resolve().as_uri()], capture_output=True)

@@ -96,7 +96,7 @@ def write(name: str, figures: dict) -> None:
     """Store figures (nested dicts of numbers), three significant digits, under ``results/benchmarks``."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_rounded(figures), indent=1, sort_keys=True)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
+    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     record_checksums([RESULTS / f"{name}.json"])
     print(f"{name}: {text}")
 

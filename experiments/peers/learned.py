@@ -138,7 +138,7 @@ def _grow(stored: Path) -> None:
     begun = time.process_time()
     model.fit(_long(observed.numpy()), max_horizon=HORIZON, cache_train_df=False)
     model.save(stored)
-    (stored / "seconds").write_text(f"{time.process_time() - begun:.0f}")
+    (stored / "seconds").write_text(f"{time.process_time() - begun:.0f}", encoding="utf-8")
 
 
 def _long(windows: np.ndarray) -> pd.DataFrame:
@@ -150,7 +150,7 @@ def _long(windows: np.ndarray) -> pd.DataFrame:
 def training_seconds(name: str) -> float:
     """The processor's seconds that the training of a method has taken."""
     if name == "LightGBM":
-        return float((folder() / name / "seconds").read_text())
+        return float((folder() / name / "seconds").read_text(encoding="utf-8"))
     with safe_open(folder() / f"{name}.safetensors", "pt") as weights:
         return float(weights.metadata()["seconds"])
 

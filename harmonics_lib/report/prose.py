@@ -146,7 +146,7 @@ def _render_readme(metrics: Mapping[str, dict]) -> dict[Path, str]:
 
 def repository_url() -> str:
     """Where the repository lives: ``[project.urls]`` in ``pyproject.toml``."""
-    return tomllib.loads((repository() / "pyproject.toml").read_text())["project"]["urls"]["Repository"]
+    return tomllib.loads((repository() / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 
 
 def pages_url() -> str:

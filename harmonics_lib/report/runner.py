@@ -32,7 +32,8 @@ KERNEL_ENVIRONMENT = {"WANDB_SILENT": "true", "HARMONICS_STILLS": "1"}
 FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
 WATCH_EVERY = 30  # seconds between two lines about a running cell, where there is no terminal to redraw
 READS = {"04": ("03",), "06": ("03", "04", "05", "11")}  # by notebook, those that train networks which it loads
-LONGEST = ("03", "05", "04", "06", "08", "11", "07", "12", "02", "09")  # begin first, so that at the end none runs alone
+#: These take longest and begin first, so that at the end none runs alone.
+LONGEST = ("03", "05", "04", "06", "08", "11", "07", "12", "02", "09")
 
 _running: list["Progress"] = []
 _interrupted = threading.Event()
