@@ -259,10 +259,10 @@ def expected_error(batch: SignalBatch) -> Tensor:
 
 def _place(values: Tensor, ticks: tuple) -> tuple[Tensor, Tensor]:
     """Where values lie among ticks: the tick below, and how far on the way to the next, in logarithms."""
-    ticks = torch.tensor(ticks).log().to(values.device)
-    logs = values.float().log().clamp(ticks[0], ticks[-1])
-    below = (torch.searchsorted(ticks, logs, right=True) - 1).clamp(0, len(ticks) - 2)
-    return below, (logs - ticks[below]) / (ticks[below + 1] - ticks[below])
+    scale = torch.tensor(ticks).log().to(values.device)
+    logs = values.float().log().clamp(scale[0], scale[-1])
+    below = (torch.searchsorted(scale, logs, right=True) - 1).clamp(0, len(scale) - 2)
+    return below, (logs - scale[below]) / (scale[below + 1] - scale[below])
 
 
 @lru_cache(maxsize=8)

@@ -109,7 +109,7 @@ class TrainingConfig:
     validation_size: int = 1000
 
     def __post_init__(self):
-        checks = {
+        checks: dict[Callable, tuple[str, ...]] = {
             partial(check_whole, maximum=_MOST): ("batch_size", "report_every", "validation_size"),
             partial(check_whole, minimum=0): ("warmup_steps",),
             partial(check_whole, minimum=None): ("seed",),
@@ -187,7 +187,7 @@ class Run(_Described):
         ({'hidden': 16}, 10)
     """
 
-    network: type[nn.Module] | str
+    network: type[nn.Module] | str  # type: ignore[assignment]  # the class once it is set
     stages: tuple[Stage, ...]
     config: TrainingConfig
     settings: Mapping = field(default_factory=dict, hash=False)

@@ -58,7 +58,7 @@ def _logged_in() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(urlsplit(_server()).hostname) is not None
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(urlsplit(_server()).hostname or "") is not None
     except (OSError, ValueError, netrc.NetrcParseError):
         return False
 
