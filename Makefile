@@ -22,7 +22,7 @@ export HARMONICS_RETRAIN = $(RETRAIN)
 unexport MPLBACKEND JUPYTER_PATH
 
 # The tables that the report only reads, a target each (from nothing: an hour, half an hour, and minutes).
-TABLES := grid limit coverage measured
+TABLES := grid limit coverage measured tuning
 
 .PHONY: help setup report quick train tables $(TABLES) peers test colab site pdf lint lab badges bench lock clean
 .DEFAULT_GOAL := help

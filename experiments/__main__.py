@@ -15,6 +15,7 @@ TABLES = {
     "limit": ("experiments.limit", "the Bayes limit"),
     "coverage": ("experiments.coverage", "the coverage of intervals"),
     "measured": ("experiments.measured", "errors of every method on the measured series"),
+    "tuning": ("experiments.tuning", "errors under other constants than those that were tuned"),
     "peers": (
         "experiments.peers.tables",
         "errors of other libraries, where they are installed, and of ours beside them",

@@ -24,6 +24,10 @@ TABLES = {
     "error over so many steps, relative to the variance of the window (make measured)",
     "measured_one_step": "errors of one step of auto_forecaster, relative to the windows' standard deviations, "
     "a row for each series and each of 100 samples in a row (make measured)",
+    "tuning": "errors under other constants than those that were tuned: see experiments.tuning for the columns "
+    "(make tuning)",
+    "expected_errors": "errors of sparse Bayesian inference beside those that the loss of the noise network expects, "
+    "a row a cell: see experiments.tuning for the columns (make tuning)",
     "peers": "scores of other libraries, and of ours on the same windows: the columns of evaluate but crps; "
     "windows, of how many a row is the mean; failed, in how many of them the last value stands in for a library that "
     "gave up (make peers)",

@@ -1,0 +1,127 @@
+"""Tuning: how the error depends on each constant that was tuned, on windows of random streams of their own.
+
+Of every cell some windows serve to choose by, and as many others to check the choice. No
+other result rests on either. It takes three minutes of one core.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from experiments.grid import ANY, WHOLE
+from experiments.keys import key
+from experiments.table import Table
+from harmonics_lib.evaluation.intervals import bootstrap_interval
+from harmonics_lib.evaluation.testsets import Grid
+from harmonics_lib.forecasters.auto import Odds, few_and_many
+from harmonics_lib.forecasters.sparse import CHUNK, SLACK, infer, sparse_bayesian
+from harmonics_lib.forecasters.window import Window
+from harmonics_lib.networks.wiener import expected_error
+from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, random_stream
+
+HORIZON = 10
+FACTORS = (1 / 4, 1 / 2, 2**-0.5, 2**0.5, 2, 4)  # of a constant that is varied alone
+CHOICES = 200  # of all constants of the odds at once, each times a factor of its own from 1/4 to 4
+ODDS_CELLS = Grid((1, 2, 3, 5, 10, 20), (0.01, 0.03, 0.1, 0.3), size=100)
+SLACK_CELLS = Grid((1, 5, 20), (0.01, 0.1, 0.3), size=50)
+EXPECTED_CELLS = Grid((1, 2, 5, 10, 20, 45), (0.003, 0.01, 0.03, 0.1, 0.3), (True,), size=200)
+
+
+def tables() -> list[tuple]:
+    """The tables ``tuning`` and ``expected_errors``, the keys of their parts, and how a part is computed.
+
+    Of the first, a row for each setting of the constants of ``auto_forecaster``'s odds, and of the
+    slab of ``sparse_bayesian``: what is ``varied`` (nothing in the row "none") and by which ``factor``, the
+    constants, and the geometric mean over cells of the mean squared error over ten steps, on the windows
+    to choose by (``error``) and on the others (``check``).
+
+    Of the second, for each cell, the mean squared error of ``sparse_bayesian`` with its 95 % interval
+    (``low``, ``high``), and the one that the loss of the noise network expects (``expected``).
+    """
+    settings = (FACTORS, HORIZON)
+    tuned = {
+        ("odds",): key(odds_errors, ODDS_CELLS, CHOICES, *settings),
+        ("slack",): key(slack_errors, SLACK_CELLS, *settings),
+    }
+    expected = key(expected_errors, sparse_bayesian(WHOLE), EXPECTED_CELLS, HORIZON)
+    cells = dict.fromkeys(EXPECTED_CELLS.cells(), expected)
+    return [
+        (Table("tuning", ["constants"]), tuned, tuning_errors),
+        (Table("expected_errors", ["components", "noise_std", "periods"]), cells, expected_errors),
+    ]
+
+
+def tuning_errors(constants: str) -> pd.DataFrame:
+    """Errors under each setting of these constants."""
+    return odds_errors() if constants == "odds" else slack_errors()
+
+
+def odds_errors() -> pd.DataFrame:
+    """Errors of ``auto_forecaster`` under each setting of the constants of its odds."""
+    used = asdict(Odds())
+    rows = [{"varied": "none", "factor": 1.0} | used]
+    for name, factor in product(used, FACTORS):
+        rows.append({"varied": name, "factor": factor} | used | {name: factor * used[name]})
+    factors = torch.empty(CHOICES, len(used), dtype=torch.float64)
+    factors = 2 ** factors.uniform_(-2, 2, generator=random_stream(0, "auto tuning, choices"))
+    values = (factors * torch.tensor([*used.values()], dtype=torch.float64)).tolist()
+    rows += [{"varied": "all"} | dict(zip(used, choice, strict=True)) for choice in values]
+    table = pd.DataFrame(rows)
+    settings = [Odds(*row) for row in table[[*used]].itertuples(index=False)]
+
+    def forecasts(window: Window, process: HarmonicProcess) -> Iterator[Tensor]:
+        few, many = few_and_many(window, HORIZON, process)
+        return (many.mean + odds.probability(few)[:, None] * (few.mean - many.mean) for odds in settings)
+
+    return table.assign(**_errors(ODDS_CELLS, "auto tuning", forecasts))
+
+
+def slack_errors() -> pd.DataFrame:
+    """Errors of ``sparse_bayesian`` under each slack of its slab."""
+    rows = [{"varied": "slack" if factor != 1 else "none", "factor": factor} for factor in (1.0, *FACTORS)]
+    table = pd.DataFrame(rows).assign(slack=lambda table: SLACK * table.factor)
+
+    def forecasts(window: Window, process: HarmonicProcess) -> Iterator[Tensor]:
+        return (infer(window, HORIZON, process, slack=slack).mean for slack in table.slack)
+
+    return table.assign(**_errors(SLACK_CELLS, "slack of the slab", forecasts))
+
+
+def expected_errors(*cell: int | float | str) -> pd.DataFrame:
+    """The error of sparse Bayesian inference in a cell, beside the one that the noise network's loss expects."""
+    batch = windows(EXPECTED_CELLS, cell, "expected errors")
+    errors = (sparse_bayesian(WHOLE)(batch.past, HORIZON) - batch.future).square().mean(dim=1).numpy()
+    low, high = bootstrap_interval(errors)
+    row = {"mse": errors.mean(), "low": low, "high": high, "expected": expected_error(batch)[0].item()}
+    return pd.DataFrame([row])
+
+
+def _errors(cells: Grid, purpose: str, forecasts: Callable) -> dict[str, np.ndarray]:
+    """Geometric means over cells of the mean squared errors of S forecasts, to choose by and to check."""
+    columns = {}
+    for name, stream in (("error", purpose), ("check", f"{purpose}, check")):
+        logs = []
+        for cell in cells.cells():
+            batch = windows(cells, cell, stream)
+            parts = zip(Window.of(batch.past).split(CHUNK), batch.future.split(CHUNK), strict=True)
+            squares = [_squares(part, truth, forecasts, WHOLE if cell[-1] == "whole" else ANY) for part, truth in parts]
+            logs.append(torch.cat(squares, dim=1).mean(dim=1).log())
+        columns[name] = torch.stack(logs).mean(dim=0).exp().numpy()
+    return columns
+
+
+def _squares(window: Window, truth: Tensor, forecasts: Callable, process: HarmonicProcess) -> Tensor:
+    """(S, B) mean squared errors of S forecasts of windows whose clean continuation is (B, H)."""
+    return torch.stack([(window.unit * mean - truth).square().mean(dim=1) for mean in forecasts(window, process)])
+
+
+def windows(cells: Grid, cell: tuple, purpose: str) -> SignalBatch:
+    """Windows of a cell and their continuation, from a stream of their own."""
+    test = cells.cells()[cell]
+    stream = random_stream(0, f"{purpose} {test.name} {test.process.noise_std}")
+    return test.process.sample(test.size, test.lookback + HORIZON, test.lookback, generator=stream, dtype=torch.float64)
