@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from harmonics_lib import Run, train
 from harmonics_lib.paths import results_dir
 from harmonics_lib.published.store import record_checksums
-from harmonics_lib.training.directory import read_config
+from harmonics_lib.training.directory import read_config, write_atomically
 
 RESULTS = results_dir() / "benchmarks"
 
@@ -96,7 +96,7 @@ def write(name: str, figures: dict) -> None:
     """Store figures (nested dicts of numbers), three significant digits, under ``results/benchmarks``."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_rounded(figures), indent=1, sort_keys=True)
-    (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    write_atomically(RESULTS / f"{name}.json", f"{text}\n".encode())
     record_checksums([RESULTS / f"{name}.json"])
     print(f"{name}: {text}")
 
