@@ -1,8 +1,8 @@
 """Keys of code and settings: two that are equal stand for the same computation.
 
 A key is a hash of what a computation is made of: the settings of its objects, the weights of its
-networks, and the code of every module of this project that it needs. Docstrings, comments and the
-sentences of errors do not count, nor do the modules that check arguments and files.
+networks, and the code of every module of this project that it needs. Docstrings, comments, types
+and the sentences of errors do not count, nor do the modules that check arguments and files.
 """
 
 import ast
@@ -90,7 +90,7 @@ def _file(module: str) -> Path | None:
 
 
 class _Code(ast.NodeTransformer):
-    """Takes docstrings, sentences of errors, and imports for annotations alone out of a module."""
+    """Takes docstrings, sentences of errors, and types out of a module."""
 
     def visit_Expr(self, node):
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
@@ -100,3 +100,14 @@ class _Code(ast.NodeTransformer):
 
     def visit_If(self, node):
         return None if ast.unparse(node.test) == "TYPE_CHECKING" else self.generic_visit(node)
+
+    def visit_AnnAssign(self, node):
+        return ast.Assign([node.target], self.visit(node.value or node.target), lineno=node.lineno)
+
+    def visit_FunctionDef(self, node):
+        node.returns = None
+        return self.generic_visit(node)
+
+    def visit_arg(self, node):
+        node.annotation = None
+        return node

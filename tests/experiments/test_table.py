@@ -120,7 +120,10 @@ def library(tmp_path, monkeypatch):
 def test_a_key_does_not_change_with_what_changes_no_number(library):
     plain = library()
     assert library(two='def g():\n    """One."""\n    return 1  # and no more\n') == plain
+    assert library(two="def g() -> int:\n    return 1\n") == plain
     assert library(two="if TYPE_CHECKING:\n    import pandas\ndef g():\n    return 1\n") == plain
+    typed = "def g(x{}):\n    y{} = 1\n    return y\n"
+    assert library(two=typed.format("", "")) == library(two=typed.format(": int", ": int"))
     raising = "def g():\n    if False:\n        raise ValueError('{}')\n    return 1\n"
     assert library(two=raising.format("a")) == library(two=raising.format("b")) != plain
 
