@@ -3,6 +3,7 @@
 import ast
 import functools
 import http.server
+import os
 import re
 import shutil
 import subprocess
@@ -110,10 +111,10 @@ def serve():
 
 
 @pytest.fixture(scope="session")
-def site_folder(tmp_path_factory, worker_id):
+def site_folder(tmp_path_factory):
     """The pages that make site makes; one worker builds them for all."""
     shared = tmp_path_factory.getbasetemp()
-    if worker_id != "master":
+    if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent  # of the run, not of this worker
     folder = shared / "site"
     with FileLock(shared / "site.lock"):

@@ -6,7 +6,6 @@ import warnings
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -275,6 +274,12 @@ REFUSED_SETTINGS = [
     ("Run", partial(Run, SmallLSTM, RUN.stages), "config", "config", [None, {}, TrainingConfig]),
     ("Run", partial(Run, lib.Seq2SeqGRU, config=RUN.config), "stages", "lookback of 100", [RUN.stages]),
     ("Run, with_seed", RUN.with_seed, "seed", "seed", NO_WHOLE[:-1]),
+    ("Study", partial(lib.Study, steps=len, training={}), "network", "network", [None, "a", 5, len, SmallLSTM(4)]),
+    ("Study", partial(lib.Study, SmallLSTM, training={}), "steps", "steps", NO_FUNCTION),
+    ("Study", partial(lib.Study, SmallLSTM, len), "training", "training", [None, 5, "a", [1], {"a": len}]),
+    ("Study", partial(lib.Study, SmallLSTM, len, {}), "settings", "settings", [None, 5, "a", [1], {1: 2}]),
+    ("Study", partial(lib.Study, SmallLSTM, len, {}), "seed", "seed", NO_WHOLE[:-1]),
+    ("load_trained", lib.load_trained, "runs", "runs|name", [None, RUN, [RUN], {"a": None}, {"../a": RUN}, {5: RUN}]),
     ("seeded", partial(lib.seeded, run=RUN, seeds=2), "name", "name", NO_NAME[:5] + NO_NAME[6:]),
     ("seeded", partial(lib.seeded, "a", seeds=2), "run", "run", [None, SmallLSTM(4), {}]),
     ("seeded", partial(lib.seeded, "a", RUN), "seeds", "seeds", NO_COUNT),
