@@ -265,7 +265,12 @@ def _place(values: Tensor, ticks: tuple) -> tuple[Tensor, Tensor]:
     return below, (logs - scale[below]) / (scale[below + 1] - scale[below])
 
 
+# Tables are kept, so none may be a tensor of inference mode, which no training can use afterwards.
+_normal_mode = torch.inference_mode(False)
+
+
 @lru_cache(maxsize=8)
+@_normal_mode
 def _dictionary(spacing: float) -> Tensor:
     """(G,) frequencies in rising order, double precision: whole periods, and gaps filled evenly."""
     whole = (1 / torch.arange(2, 100, dtype=torch.float64)).flip(0)
@@ -305,7 +310,10 @@ class _Table:
         self.log_mass = mass.log().to(device, dtype)
 
 
-_table = lru_cache(maxsize=8)(_Table)
+@lru_cache(maxsize=8)
+@_normal_mode
+def _table(lookback: int, spacing: float, dtype: torch.dtype, device: torch.device) -> _Table:
+    return _Table(lookback, spacing, dtype, device)
 
 
 def _double_waves(frequencies: Tensor, time: Tensor) -> Tensor:
@@ -314,6 +322,7 @@ def _double_waves(frequencies: Tensor, time: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=16)
+@_normal_mode
 def _waves(start: int, horizon: int, spacing: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(2 G, horizon) of the future."""
     waves = _double_waves(_dictionary(spacing), torch.arange(start, start + horizon))

@@ -48,7 +48,7 @@ def load_forecaster(name: str) -> Forecaster:
     """
     folder = _run_folder(name)
     try:
-        network, weights = build(read_config(folder)["network"]), read_weights(folder)
+        network, weights = build((read_config(folder) or {})["network"]), read_weights(folder)
         network.load_state_dict(weights)
     except (RunError, RuntimeError, KeyError, TypeError) as error:
         raise ValueError(f"{folder} is damaged: {str(error).partition(chr(10))[0]}") from error

@@ -69,8 +69,8 @@ def load_trained(runs: Mapping[str, Run | Study]) -> dict[str, TrainedNetwork]:
         ValueError: what are no runs by name, or one that is not published, or published from another run.
     """
     runs = _check_runs(runs)
-    folders = {name: _published(name, run) for name, run in runs.items()}
-    if missing := [_absence(name, runs[name]) for name, folder in folders.items() if folder is None]:
+    folders = {name: folder for name, run in runs.items() if (folder := _published(name, run))}
+    if missing := [_absence(name, run) for name, run in runs.items() if name not in folders]:
         raise ValueError(f"expected published runs, got {listed(missing, most=3)} (train_missing trains them)")
     return _read(runs, folders)
 
@@ -102,8 +102,9 @@ def train_missing(
     options = {"track": check_flag("track", track), "keep_diverged": check_flag("keep_diverged", keep_diverged)}
     root = retrain_dir(notebook) if retraining() else build_dir() / "runs"
     run_dirs = {name: root / f"{name}-{run.fingerprint}" for name, run in runs.items()}
-    folders = {} if retraining() else {name: _usable(name, run, run_dirs[name]) for name, run in runs.items()}
-    jobs = {name: run_dir for name, run_dir in run_dirs.items() if not folders.get(name)}
+    looked_up = {} if retraining() else {name: _usable(name, run, run_dirs[name]) for name, run in runs.items()}
+    folders = {name: folder for name, folder in looked_up.items() if folder}
+    jobs = {name: run_dir for name, run_dir in run_dirs.items() if name not in folders}
     _train_all([(runs[name], run_dir, options) for name, run_dir in jobs.items()], processes)
     for name, run_dir in jobs.items():
         folders[name] = staging_dir(notebook) / _place(name)
@@ -193,7 +194,7 @@ def train_again(name: str, **options) -> None:
     Raises:
         ValueError: no run of that name is published.
     """
-    run = Run.rebuild(read_config(_run_folder(name, needed=("config.json",))))
+    run = Run.rebuild(read_config(_run_folder(name, needed=("config.json",))) or {})
     run_dir = retrain_dir("train") / f"{name}-{run.fingerprint}"
     train(run, run_dir, **options)
     if is_first_process():

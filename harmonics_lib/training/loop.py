@@ -1,6 +1,6 @@
 """The loop of every training: it can be killed at any moment, and goes on from its last checkpoint."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from harmonics_lib.training.distributed import Ranks
 #: ``steps(state)`` goes on from the state that it yielded last (None: from the beginning). It yields, after every
 #: stretch, a row of the history (numbers by column) and a state: all that the next step depends on, in tensors and
 #: plain data, with the weights that the network has come to under ``"weights"``.
-Steps = Callable[[dict | None], Iterator[tuple[dict, dict]]]
+Steps = Callable[[dict | None], Generator[tuple[dict, dict], None, None]]
 
 
 def complete(path: Path | str, description: dict, steps: Steps, ranks: Ranks | None = None) -> dict[str, Tensor]:

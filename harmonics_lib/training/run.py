@@ -4,10 +4,10 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import nn
@@ -135,7 +135,7 @@ class TrainingConfig:
 class _Described:
     """What runs and studies share: a network that can be built, and a description with a fingerprint."""
 
-    network: type[nn.Module]
+    network: type[nn.Module] | str  # the class, as soon as it was checked
     settings: Mapping
 
     def _read_network(self) -> None:
@@ -149,11 +149,14 @@ class _Described:
     def build(self) -> nn.Module:
         """A new network; the global random stream is left as it is."""
         with torch.random.fork_rng(devices=[]):
-            return self.network(**self.settings)
+            return cast(type[nn.Module], self.network)(**self.settings)
 
     def _describe(self, **data) -> dict:
         """Plain data: the network, what else there is, and the fingerprint of both."""
-        description = {"network": {"class": self.network.__name__, "settings": self.settings}, **data}
+        description = {
+            "network": {"class": cast(type[nn.Module], self.network).__name__, "settings": self.settings},
+            **data,
+        }
         return json.loads(json.dumps(description)) | {"fingerprint": fingerprint_of(description)}
 
     @property
@@ -246,8 +249,8 @@ class Study(_Described):
         ValueError: arguments that are none.
     """
 
-    network: type[nn.Module]
-    steps: Callable[["Study", dict | None], Iterator[tuple[dict, dict]]]
+    network: type[nn.Module] | str
+    steps: Callable[["Study", dict | None], Generator[tuple[dict, dict], None, None]]
     training: Mapping = field(hash=False)
     settings: Mapping = field(default_factory=dict, hash=False)
     seed: int = 0
@@ -296,7 +299,8 @@ def _plain(name: str, data: Mapping) -> dict:
 def _check_trainable(network: nn.Module, stages: tuple[Stage, ...]) -> None:
     """Raise ``ValueError`` for a network that cannot be trained on these stages."""
     name = type(network).__name__
-    if not callable(getattr(network, "loss", None)):
+    loss, check_stage = getattr(network, "loss", None), getattr(network, "check_stage", None)
+    if not callable(loss):
         raise ValueError(f"network must have a method loss(batch), but {name} has none")
     if not any(parameter.requires_grad for parameter in network.parameters()):
         raise ValueError(f"network must have weights to train, but {name} has none")
@@ -304,13 +308,13 @@ def _check_trainable(network: nn.Module, stages: tuple[Stage, ...]) -> None:
     for stage in stages:
         if fixed not in (None, stage.lookback):
             raise ValueError(f"expected stages with the network's lookback of {fixed}, got {stage.lookback}")
-        if stage.teacher_forcing and not _takes(network.loss, "teacher_forcing"):
+        if stage.teacher_forcing and not _takes(loss, "teacher_forcing"):
             raise ValueError(
                 f"expected stages without teacher_forcing, which the loss of {name} does not take, "
                 f"got {stage.teacher_forcing}"
             )
-        if hasattr(network, "check_stage"):
-            network.check_stage(stage)
+        if callable(check_stage):
+            check_stage(stage)
 
 
 def _takes(function: Callable, option: str) -> bool:

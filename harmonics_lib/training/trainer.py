@@ -4,8 +4,9 @@ A curriculum is data: a tuple of ``Stage`` records. Signals are made on the fly 
 """
 
 import math
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from statistics import fmean
@@ -80,7 +81,7 @@ def train(
         network = run.build().cpu().float()
         initialise(network, random_stream(run.config.seed, "initialisation"))
 
-        def steps(state: dict | None) -> Iterator[tuple[dict, dict]]:
+        def steps(state: dict | None) -> Generator[tuple[dict, dict], None, None]:
             descent = _Descent(run, network.to(device), ranks, state)
             diverges = suppress(TrainingDiverged) if keep_diverged else nullcontext()
             bar = _progress_bar(progress if ranks.first else False, run, descent.step)
@@ -256,35 +257,36 @@ class _BarFile:
     """A text file that is written as long as it can be: no training fails for want of a bar."""
 
     def __init__(self, path: Path):
-        self._file = None
-        with suppress(OSError):
+        try:
             self._file = open(path, "w")  # noqa: SIM115 (closed in close)
+        except OSError:
+            self._file = open(os.devnull, "w")  # noqa: SIM115
 
     def write(self, text: str) -> None:
         """Write, if that is possible."""
-        with suppress(OSError, AttributeError):
+        with suppress(OSError):
             self._file.write(text)
 
     def flush(self) -> None:
         """Flush, if that is possible."""
-        with suppress(OSError, AttributeError):
+        with suppress(OSError):
             self._file.flush()
 
     def close(self) -> None:
         """Close, if that is possible."""
-        with suppress(OSError, AttributeError):
+        with suppress(OSError):
             self._file.close()
 
 
 @contextmanager
 def _progress_bar(progress: bool | Path, run: Run, begun: int) -> Iterator[tqdm]:
     """A bar on stderr, in a file, or nowhere."""
-    to_file = isinstance(progress, Path)
-    file = _BarFile(progress) if to_file else sys.stderr
-    look = {"unit": "step", "dynamic_ncols": not to_file, "mininterval": 0.5, "disable": progress is False}
+    file = _BarFile(progress) if isinstance(progress, Path) else None
+    look = {"unit": "step", "dynamic_ncols": file is None, "mininterval": 0.5, "disable": progress is False}
+    name = run.description["network"]["class"]
     try:
-        with tqdm(file=file, total=run.steps, initial=begun, desc=run.network.__name__, **look) as bar:
+        with tqdm(file=file or sys.stderr, total=run.steps, initial=begun, desc=name, **look) as bar:
             yield bar
     finally:
-        if to_file:
+        if file:
             file.close()

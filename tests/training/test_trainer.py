@@ -262,8 +262,6 @@ def test_a_stage_of_several_processes_gives_each_an_equal_share():
     torch.testing.assert_close(batch.clean[:4], alone.clean)
     described = Run(SmallLSTM, (stage,), CONFIG, {"hidden": 16}).description
     assert Run.rebuild(described).stages == (stage,)
-    with pytest.raises(ValueError, match="at least one process, got none"):
-        Stage((), 1)
 
 
 def test_a_description_holds_the_whole_run():
@@ -482,42 +480,6 @@ def test_a_run_does_not_move_between_devices(unfinished):
         run(unfinished.path)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"batch_size": 0},
-        {"batch_size": 8.5},
-        {"report_every": 0},
-        {"learning_rate": 0},
-        {"learning_rate": math.nan},
-        {"clip_norm": 0},
-        {"warmup_steps": -1},
-        {"final_rate": 2},
-        {"muon_rate": -1},
-        {"adam_epsilon": 0},
-        {"decay": "sudden"},
-    ],
-)
-def test_impossible_configurations_are_refused(settings):
-    with pytest.raises(ValueError, match=f"{next(iter(settings))}.*got"):
-        TrainingConfig(**settings)
-
-
-@pytest.mark.parametrize(
-    "settings", [{"steps": 0}, {"steps": 2.5}, {"steps": 1, "horizon": 0}, {"steps": 1, "teacher_forcing": 2}]
-)
-def test_impossible_stages_are_refused(settings):
-    with pytest.raises(ValueError, match=r"must be a whole number|probability"):
-        Stage(HarmonicProcess(), **settings)
-
-
-def test_stages_that_the_network_cannot_be_trained_on_are_refused():
-    with pytest.raises(ValueError, match="at least one stage"):
-        Run(SmallLSTM, (), CONFIG, {"hidden": 4})
-    with pytest.raises(ValueError, match="lookback of 100, got 50"):
-        Run(Seq2SeqGRU, (Stage(HarmonicProcess(), 5, lookback=50),), CONFIG)
-
-
 def test_a_whole_number_and_its_float_are_one_configuration():
     whole, floats = TrainingConfig(muon_rate=0, clip_norm=1), TrainingConfig(muon_rate=0.0, clip_norm=1.0)
     assert Run(SmallLSTM, STAGES, whole).fingerprint == Run(SmallLSTM, STAGES, floats).fingerprint
@@ -607,6 +569,14 @@ def test_a_loss_that_is_no_scalar_is_refused(tmp_path, kind):
 def test_a_network_of_doubles_is_trained_in_single_precision(tmp_path):
     single, double = (train(Run(kind, OWN_STAGES, CONFIG), tmp_path / kind.__name__) for kind in (Own, Double))
     assert double.layer.weight.dtype == torch.float32 and torch.equal(single.layer.weight, double.layer.weight)
+
+
+def test_a_network_that_was_used_in_inference_mode_can_be_trained_afterwards(tmp_path):
+    """Tables that it keeps are made in either mode alike."""
+    noisy = Run(WienerNetwork, (Stage(NOISY, 2, lookback=31),), CONFIG, {"hidden": 4, "lookback": 31})
+    with torch.inference_mode():
+        noisy.build().forecast(torch.ones(1, 31), 5)
+    train(noisy, tmp_path, progress=False)
 
 
 @pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
