@@ -145,7 +145,7 @@ def _enumerate(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor)
     All numbers of components are as probable beforehand. More than are tried are judged by the
     best choice and one more period.
     """
-    (low, high), (fewest, most) = process.periods, process.components
+    (fewest, most), (low, high) = process.components, map(int, process.periods)
     limit = min(2 if high - low < _PAIRED else 1, high - low + 1)
     tried = range(fewest, min(most, limit) + 1)
     if not tried:

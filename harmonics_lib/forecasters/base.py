@@ -21,7 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -142,8 +142,13 @@ class Forecaster(ABC):
         tensor([[3., 4.]])
     """
 
-    minimum = 1
-    maximum = None
+    @property
+    def minimum(self) -> int:
+        return 1
+
+    @property
+    def maximum(self) -> int | None:
+        return None
 
     def __call__(self, lookback: Tensor, horizon: int) -> Tensor:
         """(B, horizon) forecasts of windows (B, N), in their unit, dtype and device.
@@ -173,7 +178,8 @@ class Forecaster(ABC):
 
     def __reduce__(self):
         """A copy is built from the settings."""
-        return type(self), tuple(getattr(self, setting.name) for setting in fields(self) if setting.init)
+        settings = [setting.name for setting in fields(cast(Any, self)) if setting.init]
+        return type(self), tuple(getattr(self, name) for name in settings)
 
 
 class DistributionForecaster(Forecaster):
@@ -184,7 +190,14 @@ class DistributionForecaster(Forecaster):
 
         A distribution without any error keeps that of rounding. Arguments and errors are those of a forecast.
         """
-        return predict(self, lookback, horizon)
+        horizon = check_lookback(lookback, horizon, self.minimum, self.maximum)
+        dtype = self._dtype(lookback)
+        with _default_settings(lookback.device):
+            window = Window.of(lookback, dtype)
+            mean, std, noise_std = _check_parts(self._distribution(window, horizon), len(window), horizon)
+            parts = (_clip(mean), std.clamp_min(torch.finfo(dtype).eps), noise_std)
+            mean, std, noise_std = (_in_unit(part, window, lookback) for part in parts)
+            return Prediction(mean, std.clamp_min(torch.finfo(lookback.dtype).tiny), noise_std)
 
     @abstractmethod
     def _distribution(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -192,18 +205,6 @@ class DistributionForecaster(Forecaster):
 
     def _estimate(self, window: Window, horizon: int) -> Tensor:
         return self._distribution(window, horizon)[0]
-
-
-def predict(forecaster: Forecaster, lookback: Tensor, horizon: int) -> Prediction:
-    """What ``forecaster._distribution`` makes of windows (B, N), checked and in their unit."""
-    horizon = check_lookback(lookback, horizon, forecaster.minimum, forecaster.maximum)
-    dtype = forecaster._dtype(lookback)
-    with _default_settings(lookback.device):
-        window = Window.of(lookback, dtype)
-        mean, std, noise_std = _check_parts(forecaster._distribution(window, horizon), len(window), horizon)
-        parts = (_clip(mean), std.clamp_min(torch.finfo(dtype).eps), noise_std)
-        mean, std, noise_std = (_in_unit(part, window, lookback) for part in parts)
-        return Prediction(mean, std.clamp_min(torch.finfo(lookback.dtype).tiny), noise_std)
 
 
 def window_forecaster(
@@ -257,14 +258,14 @@ class FunctionForecaster(Forecaster):
 class DistributionFunctionForecaster(FunctionForecaster, DistributionForecaster):
     """See ``window_forecaster``."""
 
-    parts: Callable | None = None
+    parts: Callable | None = None  # checked to be one
 
     def __post_init__(self):
         super().__post_init__()
         check_function("distribution", self.parts)
 
     def _distribution(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
-        return self.parts(window.x, horizon)
+        return cast(Callable, self.parts)(window.x, horizon)
 
 
 def network_forecaster(network: nn.Module) -> Forecaster:
@@ -315,7 +316,7 @@ class NetworkForecaster(Forecaster):
         return copied
 
     def _estimate(self, window: Window, horizon: int) -> Tensor:
-        forecast = self._copy(window.x).forecast
+        forecast = cast(Any, self._copy(window.x)).forecast
         parts = _map_parts(lambda x: check_forecast(forecast(x, horizon), (len(x), horizon)), window.x)
         return torch.cat(parts)
 
@@ -325,12 +326,13 @@ class DistributionNetworkForecaster(NetworkForecaster, DistributionForecaster):
     """See ``network_forecaster``."""
 
     def _distribution(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
-        distribution = self._copy(window.x).distribution
+        distribution = cast(Any, self._copy(window.x)).distribution
         parts = _map_parts(lambda x: _check_parts(distribution(x, horizon), len(x), horizon), window.x)
-        return tuple(torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        mean, std, noise_std = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return mean, std, noise_std
 
 
-def _map_parts(function: Callable[[Tensor], object], x: Tensor) -> list:
+def _map_parts(function: Callable[[Tensor], Any], x: Tensor) -> list:
     """A network's function of each part of x (B, N), whose states stay in the cache: one part for each processor."""
 
     def work(part: Tensor):
@@ -370,10 +372,17 @@ def ask(forecaster: ForecastFunction, lookback: Tensor, horizon: int) -> tuple[T
     shape = (len(lookback), horizon)
     if not isinstance(forecaster, ProbabilisticForecaster):
         return check_forecast(forecaster(lookback, horizon), shape), None
+    prediction = ask_distribution(forecaster, lookback, horizon)
+    return prediction.mean, prediction
+
+
+def ask_distribution(forecaster: ProbabilisticForecaster, lookback: Tensor, horizon: int) -> Prediction:
+    """The distribution of any forecaster that has one, checked as a forecast is."""
     prediction = forecaster.distribution(lookback, horizon)
     if not isinstance(prediction, Prediction):
         raise ValueError(f"expected a forecaster's distribution to be a Prediction, got {shown(prediction)}")
-    return check_forecast(prediction.mean, shape), prediction
+    check_forecast(prediction.mean, (len(lookback), horizon))
+    return prediction
 
 
 def check_forecaster_function(name: str, value):
@@ -416,10 +425,11 @@ def _check_parts(parts: tuple, count: int, horizon: int) -> tuple[Tensor, Tensor
     """Mean, standard deviation, (count, horizon) each, and the noise's, (count, 1), if that is what ``parts`` are."""
     if not isinstance(parts, tuple) or len(parts) != 3:
         raise ValueError(f"expected a distribution's mean, std and noise_std as a tuple, got {shown(parts)}")
-    names = {"mean": horizon, "std": horizon, "noise_std": 1}
-    return tuple(
-        check_forecast(part, (count, steps), f"distribution's {name}")
-        for part, (name, steps) in zip(parts, names.items(), strict=True)
+    mean, std, noise_std = parts
+    return (
+        check_forecast(mean, (count, horizon), "distribution's mean"),
+        check_forecast(std, (count, horizon), "distribution's std"),
+        check_forecast(noise_std, (count, 1), "distribution's noise_std"),
     )
 
 
@@ -506,11 +516,10 @@ def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1, maximum: in
 def check_windows(name: str, windows: Tensor, minimum: int = 1, maximum: int | None = None) -> None:
     """Raise ``ValueError`` unless ``windows`` is a finite (B, N) float tensor, B >= 1 and minimum <= N <= maximum."""
     if not isinstance(windows, Tensor) or windows.dtype not in _DTYPES:
-        kind = windows.dtype if isinstance(windows, Tensor) else type(windows).__name__
-        raise ValueError(f"{name} must be a floating-point torch tensor of shape (B, N), got {kind}")
-    if windows.layout != torch.strided or windows.is_meta:
-        kind = "one on the meta device" if windows.is_meta else windows.layout
-        raise ValueError(f"{name} must be a dense tensor that has values, got {kind}")
+        got = windows.dtype if isinstance(windows, Tensor) else type(windows).__name__
+        raise ValueError(f"{name} must be a floating-point torch tensor of shape (B, N), got {got}")
+    if not _is_dense(windows):
+        raise ValueError(f"{name} must be a dense tensor that has values, got {_kind(windows)}")
     if windows.ndim != 2 or len(windows) == 0:
         raise ValueError(f"{name} must have shape (B, N) with at least one window, got {tuple(windows.shape)}")
     if windows.shape[1] < minimum:

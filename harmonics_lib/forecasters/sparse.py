@@ -15,7 +15,7 @@ from harmonics_lib.forecasters.toeplitz import diagonal_sums, solve_by_halves, t
 from harmonics_lib.forecasters.window import Window
 from harmonics_lib.signals.process import HarmonicProcess, check_process
 
-_LEAST_NOISE = 1e-10  # variance, relative to the window's power: below, the window's covariance is singular
+_LEAST_NOISE = 1e-6  # variance, relative to the window's power: below, rounding decides forecasts (see ``_gaussian``)
 LONGEST = 2000  # samples of a window that are read
 _LOUDEST = 1e100  # standard deviation of noise, in peaks: beyond, its square is no number
 CHUNK = 64  # windows at once: 7 MB of waves for N = 100
@@ -39,8 +39,8 @@ class sparse_bayesian(DistributionForecaster):
     is the periods. For continuous ones it is a grid of spacing 1 / (4 N), whose strongest frequencies
     are then moved to where the window has its own, or start from the sinusoids of nonlinear least squares where these
     are few. It estimates from each window which frequencies are present, how many, their power,
-    and the noise. Noise below 1e-5 of the window's root mean square is taken for that much: ``auto_forecaster``
-    continues windows without noise exactly.
+    and the noise, which is taken for at least a thousandth of the window's root mean square. (Windows without
+    noise are continued exactly by ``auto_forecaster``.)
 
     Its ``distribution`` is that of the last Gaussian approximation, which is the posterior of the
     amplitudes, and to first order that of continuous frequencies. It leaves out that noise and the number of

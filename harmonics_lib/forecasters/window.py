@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ class Window:
         key = (analysis, *settings)
         if key not in self._known:
             self._known[key] = analysis(self.x, *settings)
-        return self._known[key]
+        return cast(_Result, self._known[key])
 
     @cached_property
     def peak(self) -> Tensor:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from harmonics_lib.forecasters.base import (
     ForecastFunction,
     ProbabilisticForecaster,
     ask,
+    ask_distribution,
     check_forecaster_function,
     check_horizon,
     check_lookback,
@@ -47,6 +49,7 @@ class conformal:
     forecaster: ForecastFunction
     past: Tensor = field(repr=False)
     future: Tensor = field(repr=False)
+    _ratios: Tensor = field(init=False, repr=False)
 
     def __post_init__(self):
         check_forecaster_function("forecaster", self.forecaster)
@@ -153,8 +156,8 @@ class DistributionBesideALine(BesideALine, DistributionForecaster):
 
     def _distribution(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
         before, after = _line(window.x, horizon)
-        ahead, prediction = ask(self.forecaster, window.x - before, horizon)
-        return ahead + after, prediction.std, prediction.noise_std
+        prediction = ask_distribution(cast(ProbabilisticForecaster, self.forecaster), window.x - before, horizon)
+        return prediction.mean + after, prediction.std, prediction.noise_std
 
 
 def _line(x: Tensor, horizon: int) -> tuple[Tensor, Tensor]:

@@ -5,13 +5,12 @@
 // in groups, Yang et al. (2013) for frequencies off the grid.
 
 import { noiseLevel } from "./classical.js";
-import { continueClean } from "./linear_prediction.js";
 import { cholesky, diagonalSums, dot, rms, solveCholesky, times, toeplitz, toeplitzSolver } from "./linear_algebra.js";
 import { fitSinusoids } from "./nonlinear.js";
 import { prior } from "./signals.js";
 import { correlate, synthesise, waves } from "./spectrum.js";
 
-const LEAST_NOISE = 1e-10; // variance, relative to the window's power: below, the window's covariance is singular
+const LEAST_NOISE = 1e-6; // variance, relative to the window's power: below, rounding decides forecasts
 const COMPONENTS = [1, 45]; // what their number may be
 const ITERATIONS = 30;
 const SLACK = 1.3; // of the slab's variance: the components that are seen are the stronger ones
@@ -24,8 +23,6 @@ const STEPS_A_MOVE = 5; // of expectation propagation
 
 /** The mean of the future under a prior of few sinusoids from the process (whole, shortest, longest): (horizon,). */
 export function sparseBayesian(window, horizon, process, white) {
-  const clean = continueClean(window, horizon, white);
-  if (clean) return clean;
   const scale = rms(window) || 1;
   const { frequencies, belief } = fit(
     window.map((value) => value / scale),
