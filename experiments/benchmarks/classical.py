@@ -10,33 +10,23 @@ import warnings
 import torch
 from common import rate, write
 
-from harmonics_lib import (
-    HarmonicProcess,
-    UnstableForecast,
-    auto_forecaster,
-    linear_mmse,
-    linear_prediction,
-    load_forecaster,
-    matrix_pencil,
-    nonlinear_least_squares,
-    random_stream,
-    sparse_bayesian,
-)
+from harmonics_lib import HarmonicProcess, UnstableForecast, load_forecaster, random_stream
+from harmonics_lib.forecasters.registry import build
 
 warnings.simplefilter("ignore", UnstableForecast)  # noisy windows, which linear prediction makes grow
 ROUNDS, WINDOWS = 3, 512
-process = HarmonicProcess((1, 45), (2, 99))
 METHODS = {
-    "linear_prediction": linear_prediction(),
-    "linear_mmse": linear_mmse(process),
-    "nonlinear_least_squares": nonlinear_least_squares(),
-    "auto": auto_forecaster(process),
-    "matrix_pencil": matrix_pencil(unit_circle=True),
-    "sparse_bayesian": sparse_bayesian(process),
-    "sparse_bayesian_any_period": sparse_bayesian(HarmonicProcess((1, 45), (2, 99), integer_periods=False)),
-    "curriculum_gru": load_forecaster("curriculum_gru_2_99"),
-    "noise_network": load_forecaster("noise_network"),
+    "linear_prediction": "linear prediction",
+    "linear_mmse": "linear MMSE",
+    "nonlinear_least_squares": "nonlinear least squares",
+    "auto": "auto",
+    "matrix_pencil": "matrix pencil",
+    "sparse_bayesian": "sparse Bayesian",
+    "sparse_bayesian_any_period": "sparse Bayesian, any period",
+    "curriculum_gru": "curriculum GRU, 2 to 99",
+    "noise_network": "noise network",
 }
+METHODS = {key: build(name, load=load_forecaster) for key, name in METHODS.items()}
 noisy = HarmonicProcess((1, 45), (2, 99), noise_std=0.1)
 past = noisy.sample(WINDOWS, 100, 100, generator=random_stream(0, "benchmark"), dtype=torch.float64).past
 

@@ -10,39 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harmonics_lib.evaluation.scores import Score
+from harmonics_lib.forecasters import registry
 from harmonics_lib.forecasters.base import Forecaster
 from harmonics_lib.paths import stills
 from harmonics_lib.published.runs import TrainedNetwork
 from harmonics_lib.signals.process import SignalBatch
 
-#: Colour, line style and marker of every method (Okabe and Ito 2008: distinct for colour-blind readers).
-METHODS = {
-    "truth": ("#000000", "-", ""),
-    "persistence": ("#999999", ":", "s"),
-    "seasonal naive": ("#661100", "-.", "v"),
-    "DFT": ("#E69F00", "--", "^"),
-    "tapered DFT": ("#CC79A7", "-.", "v"),
-    "small LSTM": ("#0072B2", "-", "o"),
-    "seq2seq GRU": ("#009E73", "--", "D"),
-    "curriculum GRU": ("#D55E00", "-", "P"),
-    "curriculum GRU, 2 to 99": ("#D55E00", ":", "X"),
-    "linear prediction": ("#56B4E9", "-", ">"),
-    "linear prediction, plain": ("#56B4E9", "--", "<"),
-    "Tufts-Kumaresan": ("#117733", "-.", "h"),
-    "Burg": ("#999933", ":", "p"),
-    "matrix pencil": ("#44AA99", "--", "d"),
-    "autoregression": ("#999933", "--", "<"),
-    "Cadzow": ("#117733", "--", "H"),
-    "nonlinear least squares": ("#332288", "-", "o"),
-    "linear MMSE": ("#8C510A", "-.", "^"),
-    "linear MMSE, any period": ("#8C510A", ":", "v"),
-    "sparse Bayesian": ("#882255", "-", "*"),
-    "sparse Bayesian, any period": ("#882255", ":", "s"),
-    "auto": ("#EE6677", "-", "D"),
-    "curriculum GRU, noise": ("#D55E00", "--", "P"),
-    "noise network": ("#AA4499", "-", "X"),
-    "known periods": ("#000000", "--", ""),
-}
+#: Colour, line style and marker of every method that is drawn.
+METHODS = {name: method.style for name, method in registry.METHODS.items() if method.style}
 
 _STYLE: Any = {
     "figure.figsize": (7.0, 3.2),
