@@ -241,7 +241,8 @@ def _miss(x: Tensor, count: int, order: int) -> Tensor:
 
 def _differenced_recurrence(x: Tensor, horizon: int, order: int) -> Tensor:
     """(B, horizon) sums, of an order, of the recurrence's continuation of the differences of windows x (B, N)."""
-    ahead = _recurrence(x.diff(n=order, dim=1), horizon)
+    largest = 2.0**order  # difference in a window of peak 1, within which a recurrence is clipped
+    ahead = largest * _recurrence(x.diff(n=order, dim=1) / largest, horizon)
     for lower in reversed(range(order)):
         ahead = x.diff(n=lower, dim=1)[:, -1:] + ahead.cumsum(dim=1)
     return ahead

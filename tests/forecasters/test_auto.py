@@ -68,6 +68,12 @@ def test_a_clean_window_goes_on_beside_a_line(rounded):
     assert error.mean() < 1e-3
 
 
+def test_the_highest_frequency_goes_on_exactly_beside_a_line():
+    """Its second differences have four times its peak, which is above the limit of a forecast."""
+    signal = (-1.0) ** torch.arange(110, dtype=torch.float64)[None] + 0.1
+    assert torch.allclose(auto_forecaster()(signal[:, :100], 10), signal[:, 100:], atol=1e-9)
+
+
 @pytest.mark.parametrize("process", [WHOLE, ANY], ids=["whole", "any"])
 @pytest.mark.parametrize("components, noise", [(1, 0.01), (1, 0.3), (2, 0.03), (5, 0.1), (20, 0.1)])
 def test_no_method_is_much_better(process, components, noise):
