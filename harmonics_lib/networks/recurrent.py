@@ -72,7 +72,7 @@ class SmallLSTM(nn.Module):
 
 
 class SentinelLSTM(nn.Module):
-    """One LSTM layer and a linear head that echo a signal and, told "no data" by an input of -2, run on with it.
+    """One LSTM layer and a linear head that echo a signal and continue it where the input is -2, which means "no data".
 
     The forget gates start with a bias of 1 (Gers, Schmidhuber and Cummins 2000). PyTorch's second
     bias of every gate, that of the inputs, is redundant and stays 0.
@@ -128,12 +128,12 @@ def dft_features(lookback: Tensor, kind: str) -> Tensor:
     if kind == "real_imag":
         return torch.cat([spectrum.real, spectrum.imag], dim=1)
     magnitude, angle = spectrum.abs(), spectrum.angle()
-    told = {
+    parts = {
         "magnitude_angle": (angle,),
         "scaled_angle": (magnitude * angle,),
         "magnitude_cosine": (angle.cos(), angle.sin()),
     }
-    return torch.cat([magnitude, *told[kind]], dim=1)
+    return torch.cat([magnitude, *parts[kind]], dim=1)
 
 
 def _feature_count(kind: str, lookback: int) -> int:
@@ -240,12 +240,12 @@ class Seq2SeqGRU(_Seq2Seq):
         self.lookback, self.step_weight = lookback, step_weight
         self.features = check_choice("features", features, FEATURES)
         self.encoder = nn.GRU(1, encoder, batch_first=True) if encoder else None
-        needed = encoder + _feature_count(features, lookback)
-        filled = max(10 + 2 * (lookback // 2 + 1), needed)
-        self.width = filled if width is None else check_whole("width", width, maximum=4 * WIDEST)
-        if self.width < needed:
+        minimum = encoder + _feature_count(features, lookback)
+        default = max(10 + 2 * (lookback // 2 + 1), minimum)
+        self.width = default if width is None else check_whole("width", width, maximum=4 * WIDEST)
+        if self.width < minimum:
             raise ValueError(
-                f"width must be at least the {needed} numbers that the decoder is told, got {shown(width)}"
+                f"width must be at least {minimum}, the numbers in the decoder's first state, got {shown(width)}"
             )
         self.decoder = _Decoder(self.width, self.width // 2)
 
@@ -255,8 +255,8 @@ class Seq2SeqGRU(_Seq2Seq):
         if self.encoder:
             _, state = self.encoder(lookback[..., None])  # (B, N, 1) -> (1, B, encoder)
             parts.insert(0, state[0])
-        joined = torch.cat(parts, dim=1)
-        return functional.pad(joined, (0, self.width - joined.shape[1]))  # (B, width)
+        first = torch.cat(parts, dim=1)
+        return functional.pad(first, (0, self.width - first.shape[1]))  # (B, width)
 
 
 class CurriculumGRU(_Seq2Seq):

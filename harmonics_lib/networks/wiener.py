@@ -110,7 +110,7 @@ class WienerNetwork(nn.Module):
             correlation = (solved @ table.waves).unflatten(1, (2, -1))  # (B, 2, G)
             amplitudes.append((correlation * power[:, None]).flatten(1))
             if update is not None:
-                spectrum = self._refined(update, spectrum, solved, correlation, first, table)
+                spectrum = self._refine_spectrum(update, spectrum, solved, correlation, first, table)
         return amplitudes, spectrum, scale
 
     def _synthesise(self, amplitudes: Tensor, horizon: int) -> Tensor:
@@ -122,7 +122,7 @@ class WienerNetwork(nn.Module):
         cosine, sine = (x @ table.whiteners).unflatten(1, (len(_NOISE_RATIOS), -1)).chunk(2, dim=2)
         energies = 0.3 * (cosine.square() + sine.square() + 1e-7).log()  # (B, ratios, G)
         prior = functional.pad(table.log_mass, (0, 1), value=math.log(0.05)).expand(len(x), -1)
-        return _normalised(prior + self.guess(energies.transpose(0, 1), prior[:, -1:]))
+        return _normalise(prior + self.guess(energies.transpose(0, 1), prior[:, -1:]))
 
     def _whiten(self, x: Tensor, power: Tensor, noise: Tensor, table: "_Table") -> tuple[Tensor, Tensor]:
         """C^-1 x (B, N), and the first column of C^-1, (B, N), for the covariance C of a spectrum."""
@@ -131,7 +131,7 @@ class WienerNetwork(nn.Module):
         solved, first = solve_toeplitz(lags, x[:, None])
         return solved[:, 0].to(x), first
 
-    def _refined(self, update, spectrum: Tensor, solved: Tensor, correlation: Tensor, first: Tensor, table) -> Tensor:
+    def _refine_spectrum(self, update, spectrum: Tensor, solved: Tensor, correlation: Tensor, first: Tensor, table) -> Tensor:
         """The next spectrum, from the power that y = C^-1 x has at each frequency and the one that is expected.
 
         The noise starts from what the window leaves unexplained, noise |y|² / trace C^-1 (MacKay 1992).
@@ -139,13 +139,13 @@ class WienerNetwork(nn.Module):
         power, noise = spectrum[:, :-1], spectrum[:, -1:]
         sums = diagonal_sums(first).to(power)  # (B, N)
         cosine, sine = correlation.unbind(dim=1)
-        found = (cosine.square() + sine.square() + 1e-9).log()
+        measured = (cosine.square() + sine.square() + 1e-9).log()
         expected = (sums @ table.waves[:, : power.shape[1]]).clamp_min(1e-9).log()
         unexplained = (solved.square().sum(dim=1, keepdim=True) / sums[:, :1]).log()
-        surprise = (0.5 * (found - expected)).clamp(-6, 6)
+        surprise = (0.5 * (measured - expected)).clamp(-6, 6)
         features = torch.stack([surprise, 0.2 * (power + expected), 0.2 * (power - table.log_mass)])  # (3, B, G)
         common = torch.cat([0.2 * noise, (0.5 * unexplained).clamp(-6, 6)], dim=1)
-        return _normalised(torch.cat([power, noise + unexplained], dim=1) + update(features, common))
+        return _normalise(torch.cat([power, noise + unexplained], dim=1) + update(features, common))
 
     def loss(self, batch: SignalBatch) -> Tensor:
         """Squared errors, (), in units of what is expected of each window, of all forecasts on the way.
@@ -156,10 +156,10 @@ class WienerNetwork(nn.Module):
         """
         truth = batch.future
         amplitudes, spectrum, scale = self(batch.past)
-        forecasts = [scale * self._synthesise(found, truth.shape[1]) for found in amplitudes]
+        forecasts = [scale * self._synthesise(each, truth.shape[1]) for each in amplitudes]
         weights = _step_weights(truth) / (expected_error(batch) + 5e-4)[:, None]
         relative = [(weights * (forecast - truth).square()).mean(dim=1) for forecast in forecasts]  # (B,) each
-        errors = [_held(error).mean() for error in relative]
+        errors = [_limit_outliers(error).mean() for error in relative]
         return errors[-1] + 0.3 * sum(errors[:-1]) + self._error_loss(batch, forecasts[-1], spectrum, scale)
 
     def _error_loss(self, batch: SignalBatch, forecast: Tensor, spectrum: Tensor, scale: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ class WienerNetwork(nn.Module):
         squares = ((forecast.detach() - batch.future) / scale).square()
         log_variance = log_variance[:, : squares.shape[1]]
         noise = 2 * (batch.noise_std[:, None] / scale).log()
-        likelihood = (_held(squares * (-log_variance).exp()) + log_variance).mean()
+        likelihood = (_limit_outliers(squares * (-log_variance).exp()) + log_variance).mean()
         return 0.1 * (likelihood + (log_noise - noise).square().mean())
 
     def _log_variances(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
@@ -232,13 +232,13 @@ def _mlp(*sizes: int) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def _normalised(spectrum: Tensor) -> Tensor:
+def _normalise(spectrum: Tensor) -> Tensor:
     """Logarithmic powers of sum 1, noise (last) of a least size."""
     spectrum = spectrum.log_softmax(dim=1)
     return torch.cat([spectrum[:, :-1], spectrum[:, -1:].clamp_min(math.log(_LEAST_NOISE))], dim=1)
 
 
-def _held(error: Tensor) -> Tensor:
+def _limit_outliers(error: Tensor) -> Tensor:
     """Errors in units of what is expected; of the very large ones the logarithm."""
     return _OUTLIER * (error / _OUTLIER).log1p()
 
