@@ -144,16 +144,18 @@ class TestPage:
             assert len(figure.get_attribute("alt") or "") >= 50
             assert figure.evaluate("image => image.naturalWidth") > 0
 
-    def test_is_accessible_and_its_colours_are_in_the_light_or_in_the_dark(self, visit):
-        """Each page in one of them, in turn, and the first in both: what axe judges beside colours is the same."""
+    def test_is_accessible(self, visit):
         page, *_ = visit
-        at = PAGES.index(Path(page.url).stem)
-        resize(page, scheme=("light", "dark")[at % 2])
-        assert serious_findings(page) == {}
-        if at == 0:
-            resize(page, scheme="dark")
-            colours = ["color-contrast", "link-in-text-block"]
-            assert serious_findings(page, one_of_each_look(page), runOnly=colours) == {}
+        resize(page)
+        assert serious_findings(page, rules={"color-contrast": {"enabled": False}}) == {}
+
+    @pytest.mark.parametrize("scheme", ["light", "dark"])
+    def test_its_colours_can_be_read(self, visit, scheme):
+        """Every look of a text once: axe takes seconds to judge the contrast of every word."""
+        page, *_ = visit
+        resize(page, scheme=scheme)
+        colours = ["color-contrast", "link-in-text-block"]
+        assert serious_findings(page, one_of_each_look(page), runOnly=colours) == {}
 
     def test_fits_a_phone(self, visit):
         page, wrong, _ = visit
