@@ -2,11 +2,16 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import click
+from filelock import FileLock, Timeout
+
+from harmonics_lib.paths import build_dir
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 #: By command: the module that makes its tables, and what they are.
@@ -30,15 +35,30 @@ def main():
 
 def fill(module: str, only: tuple[str, ...], jobs: int, anew: bool, adopt: bool, status: bool) -> None:
     """Bring the tables of a module up to date, or say what it would take."""
-    for table, keys, work in import_module(module).tables():
-        name = table.path.stem
-        if anew:
-            table.forget(keys)
-        if adopt:
-            click.echo(f"{name}: same numbers for {', '.join(map(str, table.adopt(keys, work))) or 'none'}")
-        elif not status:
-            table.fill(keys, work, jobs, only)
-        click.echo(f"{name}: {len(keys)} parts, {len(table.stale(keys))} of them missing or out of date")
+    with nullcontext() if status else alone():
+        for table, keys, work in import_module(module).tables():
+            name = table.path.stem
+            if anew:
+                table.forget(keys)
+            if adopt:
+                click.echo(f"{name}: same numbers for {', '.join(map(str, table.adopt(keys, work))) or 'none'}")
+            elif not status:
+                table.fill(keys, work, jobs, only)
+            click.echo(f"{name}: {len(keys)} parts, {len(table.stale(keys))} of them missing or out of date")
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One command at a time writes into the results of a checkout, a report or a training among them."""
+    build_dir().mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(build_dir() / "lock", timeout=0).acquire()
+    except Timeout as error:
+        raise click.ClickException(
+            f"a report, a training or another table is being made in {build_dir()}: wait until it ends"
+        ) from error
+    with lock:
+        yield
 
 
 OPTIONS = [

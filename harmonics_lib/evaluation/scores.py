@@ -35,7 +35,7 @@ class Score:
         errors: (B, H) squared error against the clean continuation.
         ranked: (B, H) continuous ranked probability score against the clean continuation.
         power: (H,) mean square of the clean continuation.
-        unstable: number of forecasts at or beyond the limit of ``forecasting``, where they are held.
+        unstable: number of forecasts at or beyond ``LIMIT`` lookback peaks, where they are clipped.
     """
 
     errors: np.ndarray = field(repr=False)

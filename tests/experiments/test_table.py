@@ -2,11 +2,13 @@
 
 import json
 
+import click
 import pandas as pd
 import pytest
 import torch
 
 from experiments import keys as code
+from experiments.__main__ import alone, fill
 from experiments.table import Table
 from harmonics_lib import FrozenSet, HarmonicProcess, SmallLSTM, linear_prediction, load_forecaster, network_forecaster
 from harmonics_lib.evaluation.scores import score_batch
@@ -92,6 +94,14 @@ def test_anew_means_that_rows_are_replaced_not_deleted(results):
     table.forget({("one", 1): "a", ("two", 1): None})
     again = Table("test", ["method", "count"])
     assert len(again.rows) == 8 and again.stale(dict.fromkeys(PARTS, "a")) == [("one", 1)]
+
+
+def test_two_commands_do_not_write_at_once(results, monkeypatch):
+    monkeypatch.setenv("HARMONICS_BUILD", str(results / "build"))
+    with alone(), pytest.raises(click.ClickException, match=r"another table is being made in .*: wait until it ends"):
+        fill("experiments.limit", (), 1, anew=False, adopt=False, status=False)
+    with alone():
+        fill("experiments.limit", (), 1, anew=False, adopt=False, status=True)
 
 
 @pytest.fixture
