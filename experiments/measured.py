@@ -6,67 +6,55 @@ import numpy as np
 import pandas as pd
 import torch
 
+from experiments.grid import ANY
 from experiments.keys import key
 from experiments.table import Table
 from harmonics_lib.evaluation.measured import MEASURED, load_measured, measured_windows, relative_errors
 from harmonics_lib.forecasters.auto import auto_forecaster
 from harmonics_lib.forecasters.base import Forecaster
-from harmonics_lib.forecasters.baselines import dft_extrapolation, persistence, seasonal_naive, window_mean
-from harmonics_lib.forecasters.linear import linear_mmse
-from harmonics_lib.forecasters.nonlinear import nonlinear_least_squares
-from harmonics_lib.forecasters.recurrence import (
-    autoregression,
-    burg,
-    linear_prediction,
-    matrix_pencil,
-    tufts_kumaresan,
-)
-from harmonics_lib.forecasters.sparse import sparse_bayesian
-from harmonics_lib.forecasters.wrappers import beside_a_line, differenced
+from harmonics_lib.forecasters.registry import Given, build
+from harmonics_lib.forecasters.wrappers import beside_a_line
 from harmonics_lib.paths import data_dir
 from harmonics_lib.published.networks import load_forecaster
-from harmonics_lib.signals.process import HarmonicProcess
 
 LOOKBACK, HORIZONS = 100, (10, 24)
 ROW = 100  # origins one after another, whose errors of one step show what a model leaves
 
 
+METHODS = (
+    "window mean",
+    "persistence",
+    "seasonal naive",
+    "DFT",
+    "linear prediction",
+    "linear prediction, a third",
+    "linear prediction, differences",
+    "Burg",
+    "Tufts-Kumaresan",
+    "matrix pencil",
+    "matrix pencil, free poles",
+    "autoregression",
+    "nonlinear least squares",
+    "linear MMSE, any period",
+    "linear MMSE, long periods",
+    "sparse Bayesian, any period",
+    "sparse Bayesian, line",
+    "sparse Bayesian, long periods",
+    "sparse Bayesian, long periods, level",
+    "sparse Bayesian, differences",
+    "noise network",
+)
+SHORT = ("small LSTM", "seq2seq GRU", "curriculum GRU", "curriculum GRU, 2 to 99")  # they read 100 samples
+
+
 @cache
 def methods(series: str, lookback: int) -> dict[str, Forecaster]:
     """Every method of the report by name, for a series; networks only where they read all samples."""
-    season = MEASURED[series].season if lookback == LOOKBACK else MEASURED[series].long_season
-    any_period = HarmonicProcess((1, 45), (2, 99), integer_periods=False)
-    longer = HarmonicProcess((1, 45), (2, 10 * lookback), integer_periods=False, uniform="frequency")
-    named = {
-        "window mean": window_mean(),
-        "persistence": persistence(),
-        "seasonal naive": seasonal_naive(season),
-        "DFT": dft_extrapolation(),
-        "linear prediction": linear_prediction(),
-        "linear prediction, a third": linear_prediction(order=lookback // 3),
-        "Burg": burg(),
-        "Tufts-Kumaresan": tufts_kumaresan(),
-        "matrix pencil": matrix_pencil(),
-        "matrix pencil, unit circle": matrix_pencil(unit_circle=True),
-        "autoregression": autoregression(),
-        "nonlinear least squares": nonlinear_least_squares(),
-        "linear MMSE, any period": linear_mmse(any_period),
-        "linear MMSE, long periods": linear_mmse(longer),
-        "sparse Bayesian, any period": sparse_bayesian(any_period),
-        "sparse Bayesian, line": sparse_bayesian(any_period, trend="line"),
-        "sparse Bayesian, long periods": sparse_bayesian(longer),
-        "sparse Bayesian, long periods, level": sparse_bayesian(longer, trend="level"),
-        "auto": auto_forecaster(),
-        "linear prediction, differences": differenced(linear_prediction()),
-        "sparse Bayesian, differences": differenced(sparse_bayesian(longer, trend="level")),
-        "noise network": load_forecaster("noise_network"),
-        "noise network, line": beside_a_line(load_forecaster("noise_network")),
-    }
-    if lookback == LOOKBACK:
-        networks = {"small LSTM": "small_lstm", "seq2seq GRU": "seq2seq_gru", "curriculum GRU": "curriculum_gru",
-                    "curriculum GRU, 2 to 99": "curriculum_gru_2_99"}  # fmt: skip
-        named |= {name: load_forecaster(published) for name, published in networks.items()}
-    return named
+    known = MEASURED[series]
+    given = Given(ANY, known.season if lookback == LOOKBACK else known.long_season, lookback)
+    names = METHODS + SHORT if lookback == LOOKBACK else METHODS
+    named = {name: build(name, given, load_forecaster) for name in names}
+    return named | {"auto": auto_forecaster(), "noise network, line": beside_a_line(named["noise network"])}
 
 
 def tables() -> list[tuple]:

@@ -12,12 +12,8 @@ from importlib.util import find_spec
 from experiments.grid import process_of
 from experiments.keys import key
 from harmonics_lib.evaluation.grid import score_cell
-from harmonics_lib.forecasters.auto import auto_forecaster
 from harmonics_lib.forecasters.base import Forecaster
-from harmonics_lib.forecasters.baselines import persistence
-from harmonics_lib.forecasters.linear import linear_mmse
-from harmonics_lib.forecasters.recurrence import linear_prediction
-from harmonics_lib.forecasters.sparse import sparse_bayesian
+from harmonics_lib.forecasters.registry import Given, build
 from harmonics_lib.signals.process import SignalBatch
 
 OURS = "harmonics-lib"
@@ -63,8 +59,8 @@ class Method:
         return key(self.package, version(self.package), self.settings)
 
 
-def _ours(settings: str, assumes: str, make: Callable[[SignalBatch], Forecaster]) -> Method:
-    return Method(OURS, settings, assumes, make, lookbacks=())
+def _ours(name: str, settings: str, assumes: str) -> Method:
+    return Method(OURS, settings, assumes, lambda batch: build(name, Given(process_of(batch))), lookbacks=())
 
 
 def _adapter(place: str, name: str, *told) -> Forecaster:
@@ -76,11 +72,11 @@ _TOLD = "1 to 45 sinusoids, periods of 2 to 99, whole or any as the cell has the
 _TRAINED = "the signals that it was trained on: those of the noise network"
 
 METHODS = {
-    "sparse Bayesian": _ours("its own", _TOLD, lambda batch: sparse_bayesian(process_of(batch))),
-    "auto": _ours("its own", _TOLD, lambda batch: auto_forecaster(process_of(batch))),
-    "linear prediction": _ours("order 66, its own ridge", "a recurrence", lambda batch: linear_prediction()),
-    "linear MMSE": _ours("its own", _TOLD + ", in the mean", lambda batch: linear_mmse(process_of(batch))),
-    "persistence": _ours("none", "nothing", lambda batch: persistence()),
+    "sparse Bayesian": _ours("sparse Bayesian", "its own", _TOLD),
+    "auto": _ours("auto", "its own", _TOLD),
+    "linear prediction": _ours("linear prediction", "order 66, its own ridge", "a recurrence"),
+    "linear MMSE": _ours("linear MMSE", "its own", _TOLD + ", in the mean"),
+    "persistence": _ours("persistence", "none", "nothing"),
     "AutoARIMA": Method(
         "statsforecast",
         "as it comes, without a season; tried: stationary up to order 10 (better with 5 components only), "
