@@ -1,7 +1,7 @@
-"""What public names ask of their arguments, a function for each kind: the value in one type, or one sentence.
+"""Validation of arguments: a function for each kind of value.
 
-The sentence, that of a ``ValueError``, says what was expected and what came. Numbers of any type are
-welcome, NumPy's too; a bool is no number.
+Each function returns the value in one type, or raises a ``ValueError`` whose one sentence says what
+was expected and what came. Numbers of any type are accepted, NumPy's too. A bool is not a number.
 """
 
 import math
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 
-def shown(value) -> str:
-    """A value within a sentence: itself where it is short, else its type and shape."""
+def describe(value) -> str:
+    """A value as text for an error message: its repr if that is short, else its type and shape."""
     huge = isinstance(value, int) and value.bit_length() > 128
     text = f"a whole number of {value.bit_length()} bits" if huge else repr(value)
     if len(text) <= 60 and "\n" not in text:
@@ -24,29 +24,29 @@ def shown(value) -> str:
     return type(value).__name__ if shape is None else f"{type(value).__name__} of shape {tuple(shape)}"
 
 
-def listed(values: Collection, most: int = 10) -> str:
-    """Values within a sentence, the first few of many."""
+def join_values(values: Collection, most: int = 10) -> str:
+    """Values as text for an error message, separated by commas; at most ``most`` of them."""
     rest = ", …" if len(values) > most else ""
     return ", ".join(str(value) for value in list(values)[:most]) + rest
 
 
 def is_number(value) -> bool:
-    """Whether ``value`` is a finite real number of any type, an array or tensor of no dimension too, and not a bool."""
+    """Whether ``value`` is a finite real number of any type and not a bool; 0-dimensional arrays and tensors count."""
     try:
         value = value.tolist() if getattr(value, "shape", None) == () else value
         return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
-    except (OverflowError, RuntimeError):  # a whole number beyond all floats, a tensor without values
+    except (OverflowError, RuntimeError):  # an int too large for a float, a tensor without values
         return False
 
 
 def check_whole(name: str, value, minimum: int | None = 1, maximum: int | None = None) -> int:
-    """``value`` as an int, if it is a whole number, of any type, within these ends."""
+    """``value`` as an int, if it is a whole number of any type from ``minimum`` to ``maximum``."""
     whole = _whole(value)
     if whole is None or (minimum is not None and whole < minimum):
         least = "" if minimum is None else f" of at least {minimum}"
-        raise ValueError(f"{name} must be a whole number{least}, got {shown(value)}")
+        raise ValueError(f"{name} must be a whole number{least}, got {describe(value)}")
     if maximum is not None and whole > maximum:
-        raise ValueError(f"{name} must be a whole number of at most {maximum:,}, got {shown(value)}")
+        raise ValueError(f"{name} must be a whole number of at most {maximum:,}, got {describe(value)}")
     return whole
 
 
@@ -55,90 +55,90 @@ def _whole(value) -> int | None:
         return None
     try:
         return operator.index(value)
-    except (TypeError, ValueError, RuntimeError):  # the last one of a tensor without values
+    except (TypeError, ValueError, RuntimeError):  # a tensor without values raises a RuntimeError
         return None
 
 
 def check_weight(name: str, value) -> float:
     """``value`` as a float, if it is a finite number of at least 0."""
     if not (is_number(value) and value >= 0):
-        raise ValueError(f"{name} must be a finite number of at least 0, got {shown(value)}")
+        raise ValueError(f"{name} must be a finite number of at least 0, got {describe(value)}")
     return float(value)
 
 
 def check_positive(name: str, value) -> float:
     """``value`` as a float, if it is a finite number above 0."""
     if not (is_number(value) and value > 0):
-        raise ValueError(f"{name} must be a finite number above 0, got {shown(value)}")
+        raise ValueError(f"{name} must be a finite number above 0, got {describe(value)}")
     return float(value)
 
 
 def check_probability(name: str, value) -> float:
     """``value`` as a float, if it is a number from 0 to 1."""
     if not (is_number(value) and 0 <= value <= 1):
-        raise ValueError(f"{name} must be a probability, a number from 0 to 1, got {shown(value)}")
+        raise ValueError(f"{name} must be a probability, a number from 0 to 1, got {describe(value)}")
     return float(value)
 
 
 def check_coverage(value, name: str = "coverage") -> float:
     """``value`` as a float, if it is a number between 0 and 1, both excluded."""
     if not (is_number(value) and 0 < value < 1):
-        raise ValueError(f"{name} must be a number between 0 and 1, such as 0.9, got {shown(value)}")
+        raise ValueError(f"{name} must be a number between 0 and 1, such as 0.9, got {describe(value)}")
     return float(value)
 
 
 def check_range(name: str, value, whole: bool = False) -> tuple:
-    """(low, high), ints if ``whole``, else floats, of such a pair of numbers or of one that stands for both ends."""
+    """(low, high) as ints if ``whole``, else as floats, from a pair of numbers or from one number for both ends."""
     pair = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     good = len(pair) == 2 and all(_whole(end) is not None if whole else is_number(end) for end in pair)
     if not good or pair[0] > pair[1]:
         what = "whole numbers" if whole else "numbers"
-        raise ValueError(f"{name} must be one or a (low, high) pair of {what} with low <= high, got {shown(value)}")
+        raise ValueError(f"{name} must be one or a (low, high) pair of {what} with low <= high, got {describe(value)}")
     return tuple(operator.index(end) if whole else float(end) for end in pair)
 
 
 def check_flag(name: str, value) -> bool:
-    """``value`` as a bool, if it is one, Python's or NumPy's."""
+    """``value`` as a bool, if it is a bool of Python or NumPy."""
     if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be True or False, got {shown(value)}")
+        raise ValueError(f"{name} must be True or False, got {describe(value)}")
     return bool(value)
 
 
 def check_choice(name: str, value, known: Collection[str]) -> str:
     """``value``, if it is one of ``known``."""
     if not (isinstance(value, str) and value in known):
-        raise ValueError(f"{name} must be one of {listed(known)}, got {shown(value)}")
+        raise ValueError(f"{name} must be one of {join_values(known)}, got {describe(value)}")
     return value
 
 
 def check_kind(name: str, value, kind: type | tuple[type, ...], what: str):
-    """``value``, if it is of that kind, which ``what`` says in words."""
+    """``value``, if it is an instance of ``kind``; the error message calls the kind ``what``."""
     if not isinstance(value, kind):
-        raise ValueError(f"{name} must be {what}, got {shown(value)}")
+        raise ValueError(f"{name} must be {what}, got {describe(value)}")
     return value
 
 
 def check_function(name: str, value):
     """``value``, if it can be called."""
     if not callable(value):
-        raise ValueError(f"{name} must be a function, got {shown(value)}")
+        raise ValueError(f"{name} must be a function, got {describe(value)}")
     return value
 
 
 def check_device(value) -> torch.device:
-    """The device of that name, if this machine has it."""
+    """The torch device that ``value`` names, if this machine has it."""
     try:
         device = torch.device(value)
         torch.empty(1, device=device)
     except (RuntimeError, TypeError, ValueError, AssertionError) as error:
-        raise ValueError(f"device must be one that this machine has, such as 'cpu', got {shown(value)}") from error
+        raise ValueError(f"device must be one that this machine has, such as 'cpu', got {describe(value)}") from error
     if device.type == "meta":
         raise ValueError("device must be one that computes, such as 'cpu', got 'meta'")
     return device
 
 
 def check_name(name) -> str:
-    """``name``, if it is one of a published file or run, and leads nowhere else."""
+    """``name``, if it can name a published file or run: letters, digits and underscores, so no path."""
     if not (isinstance(name, str) and re.fullmatch(r"\w{1,100}", name)):
-        raise ValueError(f"expected a name of letters, digits and underscores, got {shown(name)}")
+        raise ValueError(f"expected a name of letters, digits and underscores, got {describe(name)}")
     return name

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harmonics_lib.arguments import listed, shown
+from harmonics_lib.arguments import describe, join_values
 from harmonics_lib.forecasters.auto import auto_forecaster
 from harmonics_lib.forecasters.base import ProbabilisticForecaster, central_interval, check_coverage, check_horizon
 from harmonics_lib.forecasters.wrappers import conformal, least_count
@@ -110,11 +110,11 @@ def _one_dimension(series) -> np.ndarray | Sequence:
             series = (series.double() if series.is_floating_point() else series).numpy(force=True)
         array = np.asarray(series)
     except (ValueError, TypeError, RuntimeError) as error:  # rows of several lengths, a tensor without values
-        raise ValueError(f"series must have one dimension and values, got {shown(series)}") from error
+        raise ValueError(f"series must have one dimension and values, got {describe(series)}") from error
     if array.ndim != 1:
         raise ValueError(f"series must have one dimension, got {type(series).__name__} of shape {array.shape}")
     if array.dtype.names:
-        raise ValueError(f"series must hold real numbers, got records with the fields {listed(array.dtype.names)}")
+        raise ValueError(f"series must hold real numbers, got records with the fields {join_values(array.dtype.names)}")
     return series
 
 

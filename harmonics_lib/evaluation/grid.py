@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from harmonics_lib.arguments import check_choice, check_function, check_kind, check_whole, listed, shown
+from harmonics_lib.arguments import check_choice, check_function, check_kind, check_whole, describe, join_values
 from harmonics_lib.evaluation.intervals import bootstrap_interval
 from harmonics_lib.evaluation.scores import decibels, score_batch
 from harmonics_lib.evaluation.testsets import FrozenSet, Grid
@@ -122,7 +122,7 @@ def _check_table(name: str, table: pd.DataFrame, columns: Sequence[str]) -> None
 
     check_kind(name, table, pd.DataFrame, "a table of evaluate")
     if missing := [column for column in columns if column not in table]:
-        raise ValueError(f"{name} must have the columns of a table of evaluate, got none called {listed(missing)}")
+        raise ValueError(f"{name} must have the columns of a table of evaluate, got none called {join_values(missing)}")
 
 
 def over_horizon(table: pd.DataFrame, horizon: int, **cell) -> pd.DataFrame:
@@ -138,7 +138,7 @@ def over_horizon(table: pd.DataFrame, horizon: int, **cell) -> pd.DataFrame:
     horizon = check_whole("horizon", horizon)
     known = sorted(set(table[(table.step_from == 1) & (table.step_to > 1)].step_to))
     if horizon not in known:
-        raise ValueError(f"horizon must be one of {', '.join(map(str, known))}, got {shown(horizon)}")
+        raise ValueError(f"horizon must be one of {', '.join(map(str, known))}, got {describe(horizon)}")
     return _select(table[(table.step_from == 1) & (table.step_to == horizon)], cell)
 
 
@@ -153,10 +153,10 @@ def _select(rows: pd.DataFrame, cell: dict) -> pd.DataFrame:
         check_choice("what is selected by", column, list(rows))
         values = list(wanted) if isinstance(wanted, (list, tuple, set)) else [wanted]
         if not all(map(np.isscalar, values)):
-            raise ValueError(f"{column} must be a value or a list of values, got {shown(wanted)}")
+            raise ValueError(f"{column} must be a value or a list of values, got {describe(wanted)}")
         chosen = rows[rows[column].isin(values)]
         if chosen.empty and not rows.empty:
-            raise ValueError(f"{column} must be among {listed(rows[column].unique(), 6)}, got {shown(wanted)}")
+            raise ValueError(f"{column} must be among {join_values(rows[column].unique(), 6)}, got {describe(wanted)}")
         rows = chosen
     return rows
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from harmonics_lib.arguments import check_coverage, check_whole, shown
+from harmonics_lib.arguments import check_coverage, check_whole, describe
 
 
 def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples: int = 1000, block: int = 1) -> tuple:
@@ -47,9 +47,9 @@ def _finite_samples(samples) -> np.ndarray:
     try:
         array = np.asarray(samples)
     except (ValueError, RuntimeError, TypeError) as error:  # rows of several lengths, a tensor without values
-        raise ValueError(f"samples must be an array (B, …) of numbers, got {shown(samples)}") from error
+        raise ValueError(f"samples must be an array (B, …) of numbers, got {describe(samples)}") from error
     if array.dtype.kind not in "biuf" or array.ndim == 0 or array.size == 0:
-        raise ValueError(f"samples must be an array (B, …) of at least one number, got {shown(samples)}")
+        raise ValueError(f"samples must be an array (B, …) of at least one number, got {describe(samples)}")
     if not np.isfinite(array).all():
         raise ValueError(f"samples must be finite, got NaN or infinity in {np.sum(~np.isfinite(array))} places")
     if not math.isfinite(len(array) * (largest := float(np.abs(array).max()))):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from harmonics_lib.arguments import check_kind, check_whole, shown
+from harmonics_lib.arguments import check_kind, check_whole, describe
 from harmonics_lib.evaluation.intervals import bootstrap_interval
 from harmonics_lib.evaluation.testsets import FrozenSet, draw_once
 from harmonics_lib.forecasters.base import (
@@ -142,7 +142,7 @@ def calibration(distribution: Normal, truth: Tensor, coverages: Sequence[float])
     try:
         coverages = list(coverages)
     except TypeError as error:
-        raise ValueError(f"coverages must be a sequence of numbers, got {shown(coverages)}") from error
+        raise ValueError(f"coverages must be a sequence of numbers, got {describe(coverages)}") from error
     intervals = (central_interval(distribution, coverage) for coverage in coverages)
     return np.array([((low <= truth) & (truth <= high)).double().mean().item() for low, high in intervals])
 
@@ -151,7 +151,7 @@ def _check_truth(distribution: Normal, truth: Tensor) -> None:
     """Raise ``ValueError`` unless these are a normal distribution and a finite tensor of its shape."""
     check_kind("distribution", distribution, Normal, "a torch Normal")
     if not isinstance(truth, Tensor) or not truth.is_floating_point():
-        raise ValueError(f"truth must be a floating-point torch tensor, got {shown(truth)}")
+        raise ValueError(f"truth must be a floating-point torch tensor, got {describe(truth)}")
     shape = tuple(distribution.batch_shape)
     if shape not in ((), tuple(truth.shape)):
         raise ValueError(f"truth must have the shape {shape} of the distribution, got {tuple(truth.shape)}")

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import torch
 
-from harmonics_lib.arguments import check_kind, check_whole, is_number, shown
+from harmonics_lib.arguments import check_kind, check_whole, describe, is_number
 from harmonics_lib.forecasters.base import FARTHEST
 from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, check_process, random_stream
 
@@ -95,7 +95,7 @@ class Grid:
                 raise ValueError(f"{name} must have at least one value, got none")
         for name in ("components", "noise_std"):
             if ranges := [value for value in getattr(self, name) if not is_number(value)]:
-                raise ValueError(f"{name} must be numbers, one for each cell, got {shown(ranges[0])}")
+                raise ValueError(f"{name} must be numbers, one for each cell, got {describe(ranges[0])}")
         self.cells()  # whose processes check the values
 
     def cells(self) -> dict[tuple[int, float, str], FrozenSet]:

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from harmonics_lib.arguments import shown
+from harmonics_lib.arguments import describe
 from harmonics_lib.forecasters.base import DistributionForecaster
 from harmonics_lib.forecasters.nonlinear import SinusoidFit, continue_sinusoids
 from harmonics_lib.forecasters.recurrence import continue_clean
@@ -48,7 +48,7 @@ class auto_forecaster(DistributionForecaster):
 
     def __post_init__(self):
         if not (self.process is None or isinstance(self.process, HarmonicProcess)):
-            raise ValueError(f"process must be a HarmonicProcess or None, got {shown(self.process)}")
+            raise ValueError(f"process must be a HarmonicProcess or None, got {describe(self.process)}")
 
     @property
     def minimum(self) -> int:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from harmonics_lib.arguments import check_coverage, check_function, check_kind, check_whole, is_number, shown
+from harmonics_lib.arguments import check_coverage, check_function, check_kind, check_whole, describe, is_number
 from harmonics_lib.forecasters.window import Window
 
 #: What the library accepts as a forecaster: any function of lookback (B, N) and horizon that returns (B, horizon).
@@ -380,7 +380,7 @@ def ask_distribution(forecaster: ProbabilisticForecaster, lookback: Tensor, hori
     """The distribution of any forecaster that has one, checked as a forecast is."""
     prediction = forecaster.distribution(lookback, horizon)
     if not isinstance(prediction, Prediction):
-        raise ValueError(f"expected a forecaster's distribution to be a Prediction, got {shown(prediction)}")
+        raise ValueError(f"expected a forecaster's distribution to be a Prediction, got {describe(prediction)}")
     check_forecast(prediction.mean, (len(lookback), horizon))
     return prediction
 
@@ -399,7 +399,7 @@ def check_forecaster_function(name: str, value):
     try:
         inspect.signature(check_function(name, value)).bind(None, 1)
     except TypeError as error:
-        raise ValueError(f"{name} must be a forecaster of windows and a horizon, got {shown(value)}") from error
+        raise ValueError(f"{name} must be a forecaster of windows and a horizon, got {describe(value)}") from error
     return value
 
 
@@ -424,7 +424,7 @@ def check_forecast(forecast: Tensor, shape: tuple[int, int], name: str = "foreca
 def _check_parts(parts: tuple, count: int, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
     """Mean, standard deviation, (count, horizon) each, and the noise's, (count, 1), if that is what ``parts`` are."""
     if not isinstance(parts, tuple) or len(parts) != 3:
-        raise ValueError(f"expected a distribution's mean, std and noise_std as a tuple, got {shown(parts)}")
+        raise ValueError(f"expected a distribution's mean, std and noise_std as a tuple, got {describe(parts)}")
     mean, std, noise_std = parts
     return (
         check_forecast(mean, (count, horizon), "distribution's mean"),
@@ -442,7 +442,7 @@ def _is_dense(value) -> bool:
 def _kind(value) -> str:
     """A value within a sentence; a tensor by its dtype, shape, and what else it is."""
     if not isinstance(value, Tensor):
-        return shown(value)
+        return describe(value)
     if value.is_nested:
         return "a nested tensor"
     odd = "on the meta device " if value.is_meta else "" if value.layout == torch.strided else f"in {value.layout} "
@@ -557,4 +557,4 @@ def check_network_lookback(network: nn.Module, lookback: Tensor, horizon: int, m
 def check_noise_std(noise_std: float | None) -> None:
     """Raise ``ValueError`` unless ``noise_std`` is None or a finite number of at least 0."""
     if noise_std is not None and not (is_number(noise_std) and noise_std >= 0):
-        raise ValueError(f"noise_std must be None or a number of at least 0, got {shown(noise_std)}")
+        raise ValueError(f"noise_std must be None or a number of at least 0, got {describe(noise_std)}")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from harmonics_lib.arguments import check_choice, check_weight, check_whole, shown
+from harmonics_lib.arguments import check_choice, check_weight, check_whole, describe
 from harmonics_lib.forecasters.base import check_network_lookback
 from harmonics_lib.networks.wiener import WIDEST
 from harmonics_lib.signals.process import SignalBatch
@@ -235,7 +235,7 @@ class Seq2SeqGRU(_Seq2Seq):
         encoder = check_whole("encoder", encoder, minimum=0)
         lookback = check_whole("lookback", lookback, maximum=WIDEST)
         if encoder > 10:
-            raise ValueError(f"encoder must be at most 10, the decoder has no room for more, got {shown(encoder)}")
+            raise ValueError(f"encoder must be at most 10, the decoder has no room for more, got {describe(encoder)}")
         step_weight = check_weight("step_weight", step_weight)
         self.lookback, self.step_weight = lookback, step_weight
         self.features = check_choice("features", features, FEATURES)
@@ -245,7 +245,7 @@ class Seq2SeqGRU(_Seq2Seq):
         self.width = default if width is None else check_whole("width", width, maximum=4 * WIDEST)
         if self.width < minimum:
             raise ValueError(
-                f"width must be at least {minimum}, the numbers in the decoder's first state, got {shown(width)}"
+                f"width must be at least {minimum}, the numbers in the decoder's first state, got {describe(width)}"
             )
         self.decoder = _Decoder(self.width, self.width // 2)
 

@@ -131,7 +131,9 @@ class WienerNetwork(nn.Module):
         solved, first = solve_toeplitz(lags, x[:, None])
         return solved[:, 0].to(x), first
 
-    def _refine_spectrum(self, update, spectrum: Tensor, solved: Tensor, correlation: Tensor, first: Tensor, table) -> Tensor:
+    def _refine_spectrum(
+        self, update, spectrum: Tensor, solved: Tensor, correlation: Tensor, first: Tensor, table
+    ) -> Tensor:
         """The next spectrum, from the power that y = C^-1 x has at each frequency and the one that is expected.
 
         The noise starts from what the window leaves unexplained, noise |y|² / trace C^-1 (MacKay 1992).

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from harmonics_lib.arguments import check_name, shown
+from harmonics_lib.arguments import check_name, describe
 from harmonics_lib.checksums import read_intact
 from harmonics_lib.forecasters.base import Forecaster, network_forecaster
 from harmonics_lib.networks.registry import build
@@ -62,7 +62,7 @@ def _run_folder(name: str, needed: Iterable[str] = _RUN_FILES) -> Path:
     for results in published_dirs() if _is_name(name) else ():
         if (results / _place(name) / "config.json").exists():
             return _intact_run(results, results / _place(name), needed)
-    raise ValueError(f"name must be a published network ({', '.join(NETWORKS)}), got {shown(name)}")
+    raise ValueError(f"name must be a published network ({', '.join(NETWORKS)}), got {describe(name)}")
 
 
 def _is_name(name) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from harmonics_lib.arguments import check_flag, check_kind, check_name, check_whole, listed
+from harmonics_lib.arguments import check_flag, check_kind, check_name, check_whole, join_values
 from harmonics_lib.forecasters.base import Forecaster, cpu_threads, network_forecaster
 from harmonics_lib.paths import build_dir, progress, results_dir, retrain_dir, retraining, staging_dir
 from harmonics_lib.published.networks import _RUN_FILES, _intact_run, _place, _run_folder
@@ -71,7 +71,7 @@ def load_trained(runs: Mapping[str, Run | Study]) -> dict[str, TrainedNetwork]:
     runs = _check_runs(runs)
     folders = {name: folder for name, run in runs.items() if (folder := _published(name, run))}
     if missing := [_absence(name, run) for name, run in runs.items() if name not in folders]:
-        raise ValueError(f"expected published runs, got {listed(missing, most=3)} (train_missing trains them)")
+        raise ValueError(f"expected published runs, got {join_values(missing, most=3)} (train_missing trains them)")
     return _read(runs, folders)
 
 

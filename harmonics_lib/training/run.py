@@ -21,7 +21,7 @@ from harmonics_lib.arguments import (
     check_probability,
     check_weight,
     check_whole,
-    shown,
+    describe,
 )
 from harmonics_lib.networks.registry import network_class
 from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, check_process
@@ -142,7 +142,7 @@ class _Described:
         """Check class and settings, and put all arguments of the class, in plain data, in the place of the latter."""
         kind = network_class(self.network) if isinstance(self.network, str) else self.network
         if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
-            raise ValueError(f"network must be the name or the class of a torch module, got {shown(self.network)}")
+            raise ValueError(f"network must be the name or the class of a torch module, got {describe(self.network)}")
         object.__setattr__(self, "network", kind)
         object.__setattr__(self, "settings", _arguments(kind, self.settings))
 
@@ -227,7 +227,7 @@ class Run(_Described):
             stages = tuple(Stage(**one | {"process": _processes(one["process"])}) for one in description["stages"])
             return cls(kind, stages, TrainingConfig(**description["training"]), settings)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"expected the description of a Run, got {shown(description)} ({error})") from error
+            raise ValueError(f"expected the description of a Run, got {describe(description)} ({error})") from error
 
     def with_seed(self, seed: int) -> "Run":
         """The same run from another seed."""
@@ -293,7 +293,7 @@ def _plain(name: str, data: Mapping) -> dict:
     try:
         return json.loads(json.dumps(dict(data), default=lambda value: value.item(), allow_nan=False))
     except (TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"{name} must be plain data (numbers, text, lists), got {shown(dict(data))}") from error
+        raise ValueError(f"{name} must be plain data (numbers, text, lists), got {describe(dict(data))}") from error
 
 
 def _check_trainable(network: nn.Module, stages: tuple[Stage, ...]) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from harmonics_lib.arguments import check_device, check_flag, check_kind, check_whole, shown
+from harmonics_lib.arguments import check_device, check_flag, check_kind, check_whole, describe
 from harmonics_lib.forecasters.base import cpu_threads
 from harmonics_lib.networks.recurrent import initialise
 from harmonics_lib.signals.process import random_stream
@@ -74,7 +74,7 @@ def train(
     check_flag("track", track)
     threads = check_whole("threads", threads, maximum=1024)
     if not isinstance(run_dir, (str, Path)) or not str(run_dir):
-        raise ValueError(f"run_dir must be the path of a directory, got {shown(run_dir)}")
+        raise ValueError(f"run_dir must be the path of a directory, got {describe(run_dir)}")
     ranks, device = join_ranks(check_device(device))
     _check_ranks(run, ranks)
     with cpu_threads(threads), torch.inference_mode(False), torch.enable_grad():
@@ -111,7 +111,7 @@ class _Loss(nn.Module):
     def forward(self, batch, **options) -> Tensor:
         loss = self.network.loss(batch, **options)
         if not isinstance(loss, Tensor) or loss.ndim:
-            raise ValueError(f"the loss of {type(self.network).__name__} must be a scalar tensor, got {shown(loss)}")
+            raise ValueError(f"the loss of {type(self.network).__name__} must be a scalar tensor, got {describe(loss)}")
         return loss
 
 
