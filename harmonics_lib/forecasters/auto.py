@@ -14,6 +14,7 @@ from harmonics_lib.forecasters.recurrence import continue_clean
 from harmonics_lib.forecasters.sparse import CHUNK, LONGEST, Inference, infer
 from harmonics_lib.forecasters.window import Window
 from harmonics_lib.signals.process import HarmonicProcess
+from harmonics_lib.signals.waves import exponentials
 
 _PAIRED = 200  # whole periods of which all pairs are tried; of more, single ones
 _TRIED = 1000  # whole periods that are tried one by one, whose inner products take 32 MB
@@ -249,6 +250,5 @@ def _gram(waves: Tensor) -> Tensor:
 
 def _waves(low: int, high: int, start: int, length: int) -> Tensor:
     """(length, P, 2) cosines and sines of the whole periods from ``low`` to ``high``, for times from ``start`` on."""
-    time = torch.arange(start, start + length, dtype=torch.float64)[:, None]
-    angles = 2 * math.pi * time / torch.arange(low, high + 1)
-    return torch.stack([angles.cos(), angles.sin()], dim=2)
+    frequencies = 1 / torch.arange(low, high + 1, dtype=torch.float64)
+    return torch.view_as_real(exponentials(frequencies, torch.arange(start, start + length)))

@@ -9,6 +9,7 @@ from torch import Tensor
 from harmonics_lib.arguments import check_range, check_whole
 from harmonics_lib.forecasters.base import Forecaster
 from harmonics_lib.forecasters.window import Window
+from harmonics_lib.signals.waves import exponentials
 
 _OVERSAMPLING = 8  # of the periodogram in which a new sinusoid is looked for
 _STEPS = 6  # of Gauss-Newton after each new sinusoid
@@ -150,7 +151,7 @@ def _refine(found: Tensor, x: Tensor, frequencies: tuple[float, float]) -> tuple
 
 def _amplitudes(found: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Least squares for given frequencies (B, K): amplitudes (B, K), waves (B, N, K), residual (B, N)."""
-    waves = _waves(found, _centred(x.shape[1], 0, x.shape[1]).to(x))
+    waves = exponentials(found, _centred(x.shape[1], 0, x.shape[1]))
     columns = torch.cat([waves.real, waves.imag], dim=2)  # (B, N, 2 K)
     fit = _solve(columns, x, damping=1e-11)
     real, imag = fit.chunk(2, dim=1)
@@ -160,19 +161,13 @@ def _amplitudes(found: Tensor, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _continue(x: Tensor, found: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
     """(B, horizon) samples after x (B, N) of the sinusoids of frequencies (B, K), and the residual (B, N)."""
     amplitudes, _, residual = _amplitudes(found, x)
-    waves = _waves(found, _centred(x.shape[1], x.shape[1], horizon).to(x))
+    waves = exponentials(found, _centred(x.shape[1], x.shape[1], horizon))
     return (waves @ amplitudes.conj()[..., None])[..., 0].real, residual
 
 
 def _centred(length: int, start: int, count: int) -> Tensor:
     """(count,) times from ``start`` on, 0 in the middle of a window of ``length``: phase and frequency decouple."""
     return torch.arange(start, start + count) - (length - 1) / 2
-
-
-def _waves(found: Tensor, time: Tensor) -> Tensor:
-    """(B, T, K) of exp(2 pi i f t) for frequencies (B, K) and times (T,)."""
-    angles = 2 * math.pi * found[:, None] * time[:, None]
-    return torch.polar(torch.ones_like(angles), angles)
 
 
 def _solve(columns: Tensor, target: Tensor, damping: float) -> Tensor:

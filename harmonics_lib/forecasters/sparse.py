@@ -1,6 +1,7 @@
 """Sparse Bayesian forecasting: few sinusoids of unknown periods, averaged over what they may be."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,12 +15,13 @@ from harmonics_lib.forecasters.nonlinear import SinusoidFit
 from harmonics_lib.forecasters.toeplitz import diagonal_sums, solve_by_halves, toeplitz
 from harmonics_lib.forecasters.window import Window
 from harmonics_lib.signals.process import HarmonicProcess, check_process
+from harmonics_lib.signals.waves import exponentials
 
 _LEAST_NOISE = 1e-6  # variance, relative to the window's power: below, rounding decides forecasts (see ``_gaussian``)
 LONGEST = 2000  # samples of a window that are read
 _LOUDEST = 1e100  # standard deviation of noise, in peaks: beyond, its square is no number
 CHUNK = 64  # windows at once: 7 MB of waves for N = 100
-SLACK = 1.3  # of the slab's variance, see ``_Belief.slab``; ``experiments/tuning.py`` varies it
+SLACK = 1.3  # of the slab's variance, see ``Belief.slab``; ``experiments/tuning.py`` varies it
 _KEPT = 64  # frequencies that may leave the grid
 _TOLERANCE = 1.1  # unexplained variance that a move off the grid may leave, relative to that before it
 _FEW = {1: 1.1, 2: 1.03}  # the same for a start from so many sinusoids
@@ -131,12 +133,31 @@ def infer(
     known = noise_std is not None
     belief = _prior_belief(x / scale, powers[:length], mass, process.components, variance, known, slack)
     frequencies, belief, cell = _fit(belief, grid, process, iterations, window)
-    waves = _waves(frequencies, 0, length + horizon)
+    waves = exponentials(frequencies, torch.arange(length + horizon))
     posterior = _gaussian(belief, waves[..., :length, :])
     line = posterior.trend @ powers.T  # (B, N + H)
     mean = _synthesise(waves[..., length:, :], posterior.mean[:, None])[:, 0] + line[:, length:]
     std = _predictive_std(belief, posterior, waves, powers[length:], cell)
     return Inference(scale * mean, scale * std, scale * belief.noise.sqrt()[:, None], scale * line)
+
+
+def beliefs(x: Tensor, process: HarmonicProcess, iterations: int = 30) -> Iterator["Belief"]:
+    """What is believed of windows x (B, N) of power 1 before and after each step of expectation propagation.
+
+    The frequencies are those of whole periods, or a grid of continuous ones, from which they are not moved.
+    """
+    grid, mass = (table.to(x) for table in process.prior(spacing=1 / (4 * x.shape[1])))
+    powers, noise = powers_of_time(x.shape[1], 0, 0).to(x), noise_level(x).square()
+    belief = _prior_belief(x, powers, mass, process.components, noise, known=False)
+    yield belief
+    yield from _steps(belief, exponentials(grid, torch.arange(x.shape[1])), iterations)
+
+
+def _steps(belief: "Belief", waves: Tensor, count: int) -> Iterator["Belief"]:
+    """The belief after each of so many steps on fixed frequencies, from the prior one."""
+    for step in range(count):
+        belief = _propagate(belief, waves, first=step == 0)
+        yield belief
 
 
 def powers_of_time(length: int, horizon: int, count: int) -> Tensor:
@@ -151,7 +172,7 @@ def detrend(x: Tensor, powers: Tensor) -> Tensor:
     return x - x @ torch.linalg.pinv(powers).T @ powers.T
 
 
-def _predictive_std(belief: "_Belief", posterior: "_Gaussian", waves: Tensor, powers: Tensor, cell: float) -> Tensor:
+def _predictive_std(belief: "Belief", posterior: "_Gaussian", waves: Tensor, powers: Tensor, cell: float) -> Tensor:
     """(B, H) standard deviation of the clean continuation, for waves (…, N + H, P) over window and continuation.
 
     A Gaussian process: its covariance is that of the factors' variances and, to first order, of
@@ -177,13 +198,12 @@ def _predictive_std(belief: "_Belief", posterior: "_Gaussian", waves: Tensor, po
 
 
 def _fit(
-    belief: "_Belief", grid: Tensor, process: HarmonicProcess, iterations: int, window: Window
-) -> tuple[Tensor, "_Belief", float]:
+    belief: "Belief", grid: Tensor, process: HarmonicProcess, iterations: int, window: Window
+) -> tuple[Tensor, "Belief", float]:
     """(P,) or (B, P) frequencies, the belief about them, and the cell they move in, from the prior belief on a grid."""
-    waves = _waves(grid, 0, belief.x.shape[1])
+    waves = exponentials(grid, torch.arange(belief.x.shape[1]))
     on_grid = process.integer_periods or len(grid) == 1
-    for step in range(iterations if on_grid else (iterations + 1) // 2):
-        belief = _propagate(belief, waves, first=step == 0)
+    *_, belief = _steps(belief, waves, iterations if on_grid else (iterations + 1) // 2)
     if on_grid:
         return grid, belief, 0.0
     low, high = process.periods
@@ -191,18 +211,19 @@ def _fit(
     return *_leave_grid(*_strongest(belief, waves, grid), (1 / high, 1 / low), cell, window), cell
 
 
-def _strongest(belief: "_Belief", waves: Tensor, grid: Tensor) -> tuple["_Belief", Tensor]:
+def _strongest(belief: "Belief", waves: Tensor, grid: Tensor) -> tuple["Belief", Tensor]:
     """The belief about the frequencies (P,) of the largest expected power, and these, (B, K); all others are absent."""
     posterior = _gaussian(belief, waves)
     power = posterior.mean.abs().square() + 2 * posterior.variance
     kept = power.topk(min(_KEPT, len(grid)), dim=1).indices.sort(dim=1).values  # (B, K)
-    precision, shift = belief.precision.gather(1, kept), belief.shift.gather(1, kept)
-    return replace(belief, mass=belief.mass[kept], precision=precision, shift=shift), grid[kept]
+    names = ("precision", "shift", "probability")
+    gathered = {name: getattr(belief, name).gather(1, kept) for name in names}
+    return replace(belief, mass=belief.mass[kept], **gathered), grid[kept]
 
 
 def _leave_grid(
-    belief: "_Belief", grid: Tensor, ends: tuple[float, float], cell: float, window: Window
-) -> tuple[Tensor, "_Belief"]:
+    belief: "Belief", grid: Tensor, ends: tuple[float, float], cell: float, window: Window
+) -> tuple[Tensor, "Belief"]:
     """Frequencies, moved from the grid (B, K) to where the windows have theirs, and the belief there.
 
     ends: lowest and highest frequency; cell: spacing of the grid.
@@ -212,13 +233,13 @@ def _leave_grid(
     """
     length = belief.x.shape[1]
     frequencies, reach = grid, torch.ones_like(belief.noise)
-    belief, unexplained = _explain(belief, _waves(grid, 0, length))
+    belief, unexplained = _explain(belief, exponentials(grid, torch.arange(length)))
     for move in range(_MOVES):
         turned, moved = _move(belief, frequencies, grid, cell, reach)
         tolerance = torch.full_like(unexplained, _TOLERANCE)
         if move == 0:
             turned, moved, tolerance = _start_from_few(turned, moved, tolerance, ends, window)
-        waves = _waves(moved, 0, length)
+        waves = exponentials(moved, torch.arange(length))
         for _ in range(_STEPS_A_MOVE):
             turned = _propagate(turned, waves)
         turned, left = _explain(turned, waves)
@@ -231,8 +252,8 @@ def _leave_grid(
 
 
 def _start_from_few(
-    belief: "_Belief", frequencies: Tensor, tolerance: Tensor, ends: tuple[float, float], window: Window
-) -> tuple["_Belief", Tensor, Tensor]:
+    belief: "Belief", frequencies: Tensor, tolerance: Tensor, ends: tuple[float, float], window: Window
+) -> tuple["Belief", Tensor, Tensor]:
     """The belief, the frequencies (B, K) and the tolerance (B,), renewed where nonlinear least squares finds few.
 
     Then only what it finds is present, in the place of the nearest of the frequencies, with a vague
@@ -241,7 +262,9 @@ def _start_from_few(
     if belief.trend.powers.shape[1] == 0:
         fit = window.once(SinusoidFit, ends)
     else:
-        trend = _gaussian(belief, _waves(frequencies, 0, belief.x.shape[1])).trend @ belief.trend.powers.T
+        trend = (
+            _gaussian(belief, exponentials(frequencies, torch.arange(belief.x.shape[1]))).trend @ belief.trend.powers.T
+        )
         fit = SinusoidFit(belief.x - trend, ends)
     found, counts = fit.best(max(_FEW) + 1)
     nearest = (found[:, :, None] - frequencies[:, None]).abs().nan_to_num(math.inf).argmin(dim=2)
@@ -254,15 +277,6 @@ def _start_from_few(
         tolerance = torch.where(counts == count, limit, tolerance)
     moved = pad(frequencies, (0, 1)).scatter(1, places, found)[:, :-1]
     return _choose(few, started, belief), torch.where(few[:, None], moved, frequencies), tolerance
-
-
-def _waves(frequencies: Tensor, start: int, length: int) -> Tensor:
-    """(…, length, P) of exp(2 pi i f t) for t from ``start`` on, as many at a time as are known before them."""
-    angles = 2 * math.pi * frequencies[..., None, :]  # (…, 1, P)
-    turn, waves = torch.polar(torch.ones_like(angles), angles), torch.polar(torch.ones_like(angles), start * angles)
-    while (known := waves.shape[-2]) < length:
-        waves, turn = torch.cat([waves, turn * waves[..., : length - known, :]], dim=-2), turn.square()
-    return waves
 
 
 def _synthesise(waves: Tensor, amplitudes: Tensor) -> Tensor:
@@ -279,7 +293,7 @@ def _correlate(x: Tensor, waves: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Belief:
+class Belief:
     """What is believed of B windows: a Gaussian factor for each of P amplitudes, and what these have in common.
 
     Attributes:
@@ -290,10 +304,11 @@ class _Belief:
         noise: (B,) variance of the noise; known: whether it is given, and not estimated.
         count: (B,) expected number of components.
         slack: of the slab's variance.
+        probability: (B, P) that a frequency is present, as of the last step.
     """
 
     x: Tensor
-    trend: "_Trend"
+    trend: "Trend"
     mass: Tensor
     components: tuple[int, int]
     precision: Tensor
@@ -302,6 +317,7 @@ class _Belief:
     known: bool
     count: Tensor
     slack: float
+    probability: Tensor
 
     def slab(self) -> tuple[Tensor, Tensor]:
         """(B, P) probability that a frequency is present, and the variance of its amplitudes if it is.
@@ -315,7 +331,7 @@ class _Belief:
         power = (1 - self.noise[:, None]).clamp_min(0.05)
         return present, self.slack * power * self.mass / present
 
-    def with_noise(self, unexplained: Tensor) -> "_Belief":
+    def with_noise(self, unexplained: Tensor) -> "Belief":
         """The belief with the noise variance (B,) that is left unexplained, unless it is known."""
         return self if self.known else replace(self, noise=unexplained.clamp(_LEAST_NOISE, 0.9))
 
@@ -328,11 +344,11 @@ def _prior_belief(
     noise: Tensor,
     known: bool = True,
     slack: float = SLACK,
-) -> _Belief:
+) -> Belief:
     shape = (len(x), len(mass))
-    belief = _Belief(
+    belief = Belief(
         x,
-        _Trend.prior(x, powers),
+        Trend.prior(x, powers),
         mass,
         components,
         precision=x.new_ones(shape),
@@ -341,12 +357,13 @@ def _prior_belief(
         known=known,
         count=x.new_full((len(x),), math.sqrt(components[0] * components[1])),
         slack=slack,
+        probability=x.new_ones(shape),
     )
     present, variance = belief.slab()
-    return replace(belief, precision=1 / (present * variance))
+    return replace(belief, precision=1 / (present * variance), probability=present)
 
 
-def _choose(first: Tensor, one: _Belief, other: _Belief) -> _Belief:
+def _choose(first: Tensor, one: Belief, other: Belief) -> Belief:
     """Of each window the belief ``one`` where ``first`` (B,), else ``other``."""
     column = first[:, None]
     return replace(
@@ -383,12 +400,12 @@ class _Gaussian:
     trend_variance: Tensor
 
 
-def _gaussian(belief: _Belief, waves: Tensor) -> _Gaussian:
+def _gaussian(belief: Belief, waves: Tensor) -> _Gaussian:
     """Condition on the window. Its covariance C is Toeplitz, for sine and cosine share a variance.
 
     A frequency needs only the trace of its block of C^-1, a sum over the diagonals of C^-1 times a
     cosine; all diagonals follow from the first column of C^-1 (Musicus 1985). A trend
-    takes from C^-1 what it explains (see ``_Trend``). The variance of an amplitude is a
+    takes from C^-1 what it explains (see ``Trend``). The variance of an amplitude is a
     difference: below a noise of 1e-6 its digits are few.
     """
     variance = 1 / belief.precision
@@ -418,7 +435,7 @@ def _gaussian(belief: _Belief, waves: Tensor) -> _Gaussian:
 
 
 @dataclass(frozen=True)
-class _Trend:
+class Trend:
     """What is believed of a trend beside the sinusoids: a Gaussian factor for each of its k coefficients.
 
     A level has none, for nothing is known of it. A slope is there as probably as not; its slab is as
@@ -436,10 +453,10 @@ class _Trend:
     shift: Tensor
 
     @staticmethod
-    def prior(x: Tensor, powers: Tensor) -> "_Trend":
+    def prior(x: Tensor, powers: Tensor) -> "Trend":
         slab = 1 + (x @ torch.linalg.pinv(powers).T).square()  # (B, k)
         flat = torch.arange(powers.shape[1], device=x.device) == 0
-        return _Trend(powers, slab, torch.where(flat, 0.0, 2 / slab), torch.zeros_like(slab))
+        return Trend(powers, slab, torch.where(flat, 0.0, 2 / slab), torch.zeros_like(slab))
 
     def condition(self, target: Tensor, solved: Tensor, of_powers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What remains of C^-1 in the presence of a trend: C^-1 - U U'.
@@ -459,7 +476,7 @@ class _Trend:
         variance = torch.cholesky_inverse(root).diagonal(dim1=1, dim2=2)
         return solved - (of_powers @ mean)[..., 0], half, mean[..., 0], variance
 
-    def propagate(self, mean: Tensor, variance: Tensor, part: float) -> "_Trend":
+    def propagate(self, mean: Tensor, variance: Tensor, part: float) -> "Trend":
         """The factors after a step of expectation propagation (see ``_propagate``), given the (B, k) posterior."""
         even = torch.full_like(self.slab, 0.5)
         precision, shift, _ = _spike_and_slab(mean, variance, self.precision, self.shift, even, self.slab, 1)
@@ -471,7 +488,7 @@ class _Trend:
         )
 
 
-def _explain(belief: _Belief, waves: Tensor) -> tuple[_Belief, Tensor]:
+def _explain(belief: Belief, waves: Tensor) -> tuple[Belief, Tensor]:
     """The belief with its noise re-estimated, unless it is known, and the (B,) unexplained variance."""
     unexplained = _gaussian(belief, waves).unexplained
     return belief.with_noise(unexplained), unexplained.clamp(_LEAST_NOISE, 0.9)
@@ -502,7 +519,7 @@ def _spike_and_slab(
     return renewed, expected * (renewed + cavity) - centre * cavity, probability
 
 
-def _propagate(belief: _Belief, waves: Tensor, first: bool = False, damping: float = 0.5) -> _Belief:
+def _propagate(belief: Belief, waves: Tensor, first: bool = False, damping: float = 0.5) -> Belief:
     """One step of expectation propagation on all frequencies at once.
 
     Each factor is taken out of the posterior (what is left is the cavity, Gaussian in the
@@ -525,11 +542,12 @@ def _propagate(belief: _Belief, waves: Tensor, first: bool = False, damping: flo
         precision=belief.precision + part * (precision - belief.precision),
         shift=belief.shift + part * (shift - belief.shift),
         count=count,
+        probability=probability,
         trend=belief.trend.propagate(posterior.trend, posterior.trend_variance, part),
     )
 
 
-def _move(belief: _Belief, frequencies: Tensor, grid: Tensor, cell: float, reach: Tensor) -> tuple[_Belief, Tensor]:
+def _move(belief: Belief, frequencies: Tensor, grid: Tensor, cell: float, reach: Tensor) -> tuple[Belief, Tensor]:
     """A Gauss-Newton step of all frequencies (B, P), which may lie up to a cell from their place on the grid (P,).
 
     Of the step, the part ``reach`` (B,) is made.
@@ -538,7 +556,7 @@ def _move(belief: _Belief, frequencies: Tensor, grid: Tensor, cell: float, reach
     uniform distribution over a cell. Phases are kept at the middle of the window.
     """
     length = belief.x.shape[1]
-    waves = _waves(frequencies, 0, length)
+    waves = exponentials(frequencies, torch.arange(length))
     posterior = _gaussian(belief, waves)
     slopes = _slopes(waves, posterior.mean, length)
     displaced = frequencies - grid

@@ -12,6 +12,7 @@ from harmonics_lib.arguments import check_positive, check_whole
 from harmonics_lib.forecasters.base import check_network_lookback
 from harmonics_lib.forecasters.toeplitz import diagonal_sums, solve_toeplitz
 from harmonics_lib.signals.process import SignalBatch
+from harmonics_lib.signals.waves import exponentials
 
 _NOISE_RATIOS = (0.01, 0.1, 0.5)  # noise to signal, at which a window is whitened to begin with
 _HORIZON = 50  # steps for which the network has learned its own error
@@ -319,8 +320,9 @@ def _table(lookback: int, spacing: float, dtype: torch.dtype, device: torch.devi
 
 
 def _double_waves(frequencies: Tensor, time: Tensor) -> Tensor:
-    angles = 2 * math.pi * time.double()[:, None] * frequencies
-    return torch.cat([angles.cos(), angles.sin()], dim=1)
+    """(T, 2 G) cosines, then sines."""
+    waves = exponentials(frequencies, time)
+    return torch.cat([waves.real, waves.imag], dim=1)
 
 
 @lru_cache(maxsize=16)

@@ -91,7 +91,7 @@ def test_running_free_is_the_librarys_network_and_hears_the_window_first(modules
 
 
 @pytest.mark.parametrize(("seed", "components"), [(5, 4), (9, 12)])
-def test_probabilities_after_each_step_are_the_librarys(modules, monkeypatch, seed, components):
+def test_probabilities_after_each_step_are_the_librarys(modules, seed, components):
     script = """async ([seed, components, white]) => {
         const { beliefsByStep } = await import("/modules/sparse.js");
         const { drawSignal } = await import("/modules/signals.js");
@@ -103,16 +103,12 @@ def test_probabilities_after_each_step_are_the_librarys(modules, monkeypatch, se
     }"""
     found = modules.evaluate(script, [seed, components, white_noise_level(100)])
     window = torch.tensor([found["window"]], dtype=torch.float64)
-    scale, steps, sigmoid = window.square().mean().sqrt(), [], torch.sigmoid
-    monkeypatch.setattr(torch, "sigmoid", lambda odds: steps.append(sigmoid(odds)) or steps[-1])  # how likely each is
-    process, unknown = HarmonicProcess((1, 45), (2, 99)), torch.tensor([math.nan], dtype=torch.float64)
-    _, belief, _ = sparse._fit(window / scale, torch.zeros(100, 0, dtype=torch.float64), process, unknown, 30)
-    steps = [step[0].tolist() for step in steps if step.shape[1] == 98]
-    assert len(steps) == 30 == len(found["probabilities"]) - 1
-    for ours, theirs in zip(steps, found["probabilities"][1:], strict=True):
-        assert theirs == pytest.approx(ours, abs=1e-6)
-    assert found["noise"] == pytest.approx(float(scale * belief.noise[0].sqrt()), rel=1e-6)
-    assert found["count"] == pytest.approx(float(belief.count[0]), rel=1e-6)
+    scale = window.square().mean().sqrt()
+    steps = list(sparse.beliefs(window / scale, HarmonicProcess((1, 45), (2, 99))))
+    for ours, theirs in zip(steps, found["probabilities"], strict=True):
+        assert theirs == pytest.approx(ours.probability[0].tolist(), abs=1e-6)
+    assert found["noise"] == pytest.approx(float(scale * steps[-1].noise[0].sqrt()), rel=1e-6)
+    assert found["count"] == pytest.approx(float(steps[-1].count[0]), rel=1e-6)
 
 
 SINES = {"sine": (((5, 0.5),), 20), "spaced": (((5, 0.5), (2, 1.2), (1, 2.2)), 40)}
