@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import nbformat
@@ -54,28 +54,28 @@ def notebook_paths(selection: str = "") -> list[Path]:
     return [path for path in paths if not wanted or path.name[:2] in wanted]
 
 
-def fill_numbers(text: str, metrics: Mapping[str, dict], partial: bool = False) -> str:
+def fill_numbers(text: str, metrics: Mapping[str, dict], required: Collection[str] | None = None) -> str:
     """Replace every placeholder ``{{05.name:format}}`` by that number of notebook 05.
 
     ``name`` is a value, or ``claim.bound`` for the bound of a claim.
 
     Args:
         metrics: by the notebook's number, as ``load_metrics`` returns them.
-        partial: leave the placeholders of notebooks that ``metrics`` lacks.
+        required: the notebooks whose numbers must be there, all unless given; of others, what ``metrics`` lacks stays
+            a placeholder.
 
     Raises:
-        ReportError: no such value, or no placeholder of this form.
+        ReportError: a required number is missing, or what should be a placeholder is not of this form.
     """
 
     def fill(match: re.Match) -> str:
         notebook, name, bound, spec = match.groups()
-        if partial and notebook not in metrics:
-            return match[0]
         try:
-            known = metrics[notebook]
-            bounds = {claim["name"]: claim["bound"] for claim in known["claims"]}
-            return format(bounds[name] if bound else known["values"][name], spec)
+            bounds = {claim["name"]: claim["bound"] for claim in metrics[notebook]["claims"]}
+            return format(bounds[name] if bound else metrics[notebook]["values"][name], spec)
         except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, KeyError) and required is not None and notebook not in required:
+                return match[0]
             raise ReportError(
                 f"the prose quotes {match[0]}: expected {{{{notebook.name:format}}}}, a number of that notebook"
             ) from error
@@ -83,11 +83,11 @@ def fill_numbers(text: str, metrics: Mapping[str, dict], partial: bool = False) 
     return _PLACEHOLDER.sub(fill, text)
 
 
-def fill_notebook(notebook: NotebookNode, metrics: Mapping[str, dict], partial: bool = False) -> None:
+def fill_notebook(notebook: NotebookNode, metrics: Mapping[str, dict], required: Collection[str] | None = None) -> None:
     """``fill_numbers`` in all Markdown cells of a notebook, in place."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = fill_numbers(cell.source, metrics, partial)
+            cell.source = fill_numbers(cell.source, metrics, required)
 
 
 def findings_table() -> str:
@@ -116,7 +116,7 @@ def notebooks_table() -> str:
 def render_prose() -> dict[Path, str]:
     """What the executed notebooks and the README say: path -> text, every number filled in from the published metrics.
 
-    Results elsewhere, as those of the quick profile, may be of some notebooks only, and have no README.
+    Results elsewhere, as those of the quick profile, may lack numbers, and have no README.
 
     Raises:
         ReportError: a placeholder that the metrics cannot fill.
@@ -131,7 +131,7 @@ def render_prose() -> dict[Path, str]:
             text = {cell.id: cell.source for cell in prose.cells if cell.cell_type == "markdown"}
             for cell in (cell for cell in notebook.cells if cell.cell_type == "markdown"):
                 cell.source = text.get(cell.id, cell.source)
-            fill_notebook(notebook, metrics, partial=not ours)
+            fill_notebook(notebook, metrics, None if ours else ())
             rendered[path] = nbformat.writes(notebook) + "\n"
     return rendered | (_render_readme(metrics) if ours else {})
 

@@ -305,7 +305,7 @@ def run_notebook(source: Path, profile: str) -> Progress:
         shutil.rmtree(stage, ignore_errors=True)
         target.parent.mkdir(parents=True)
         progress = execute(source, target, {} if profile == "full" else {"profile": profile})
-        nbformat.write(_publishable(target, source), target)
+        nbformat.write(_publishable(target, source, profile), target)
         progress.trained = (stage / "models").exists() or (stage / "runs").exists()
         with _publishing:
             publish(stage)
@@ -318,13 +318,17 @@ def run_notebook(source: Path, profile: str) -> Progress:
     return progress
 
 
-def _publishable(executed: Path, source: Path) -> nbformat.NotebookNode:
-    """The executed notebook, cleaned, with its own numbers; those of other notebooks come when all have run."""
+def _publishable(executed: Path, source: Path, profile: str) -> nbformat.NotebookNode:
+    """The executed notebook, cleaned, with its own numbers; those of other notebooks come when all have run.
+
+    The quick profile does not find all of them.
+    """
     notebook = clean_notebook(executed, source)
     metrics = staging_dir(source.stem) / "metrics" / f"{source.stem}.json"
     if metrics.exists():
         try:
-            fill_notebook(notebook, {source.stem[:2]: json.loads(metrics.read_text(encoding="utf-8"))}, partial=True)
+            own = {source.stem[:2]: json.loads(metrics.read_text(encoding="utf-8"))}
+            fill_notebook(notebook, own, required=own if profile == "full" else ())
         except ReportError as error:
             raise ReportError(f"{source.stem}: {error}") from error
     return notebook

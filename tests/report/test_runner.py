@@ -200,7 +200,8 @@ METRICS = {"90": {"values": {"factor": 2.0}, "claims": [{"name": "small", "bound
 
 def test_placeholders_are_filled_with_the_numbers_of_the_metrics():
     assert fill_numbers("is {{90.factor:.2f}}, below {{90.small.bound:.0f}}", METRICS) == "is 2.00, below 5"
-    assert fill_numbers("{{90.factor:.0f}} and {{91.other:.0f}}", METRICS, partial=True) == "2 and {{91.other:.0f}}"
+    assert fill_numbers("{{90.factor:.0f}} and {{91.other:.0f}}", METRICS, ["90"]) == "2 and {{91.other:.0f}}"
+    assert fill_numbers("{{90.factor:.0f}} and {{90.other:.0f}}", METRICS, ()) == "2 and {{90.other:.0f}}"
 
 
 @pytest.mark.parametrize("formula", [r"$\frac{{a}}{b}$", "$x^{{10}}$", "{{}}", "$e^{{-x}}$"])
