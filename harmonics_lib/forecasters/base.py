@@ -478,6 +478,12 @@ def _frames_to_caller() -> int:
 
 
 _SETTING_THREADS = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a child has no other thread that could release the lock
+    os.register_at_fork(
+        before=_SETTING_THREADS.acquire,
+        after_in_parent=_SETTING_THREADS.release,
+        after_in_child=_SETTING_THREADS.release,
+    )
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Conformal intervals keep their promise whatever the forecaster."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -10,9 +12,12 @@ from harmonics_lib import (
     linear_mmse,
     persistence,
     random_stream,
+    sparse_bayesian,
     window_forecaster,
 )
-from harmonics_lib.forecasters.wrappers import conformal_rank
+from harmonics_lib.forecasters.base import ProbabilisticForecaster
+from harmonics_lib.forecasters.baselines import seasonal_naive, window_mean
+from harmonics_lib.forecasters.wrappers import beside_a_line, conformal_rank, differenced
 
 
 def bad(x, horizon):
@@ -90,3 +95,40 @@ def test_what_cannot_be_promised_is_refused():
         intervals(past, 3, 0.9)
     with pytest.raises(ValueError, match="past and future must be of the same windows, got 9 and 8"):
         conformal(persistence(), past, future[:8])
+
+
+def test_a_season_longer_than_the_window_is_refused():
+    with pytest.raises(ValueError, match="lookback must have at least 200 samples, got 30"):
+        seasonal_naive(200)(torch.ones(2, 30), 100)
+    assert seasonal_naive(7)(torch.arange(30.0)[None], 100).shape == (1, 100)
+
+
+def test_beside_a_line_keeps_the_distribution_of_the_rest_about_another_mean():
+    process = HarmonicProcess(2, (2, 40), noise_std=0.1)
+    batch = process.sample(5, 120, 100, generator=random_stream(0, "line"), dtype=torch.float64)
+    line = 3 + 0.02 * torch.arange(120, dtype=torch.float64)
+    forecaster = beside_a_line(sparse_bayesian(process))
+    prediction = forecaster.distribution(batch.past + line[:100], 20)
+    assert torch.equal(prediction.mean, forecaster(batch.past + line[:100], 20))
+    assert prediction.noise_std.mean().item() == pytest.approx(0.1, rel=0.2)
+    assert (prediction.mean - batch.future - line[100:]).square().mean() < 0.1
+    assert repr(forecaster).startswith("DistributionBesideALine(forecaster=sparse_bayesian(process=HarmonicProcess(")
+
+
+def test_the_deviation_of_a_sum_does_not_follow_from_that_of_its_steps_but_conformal_intervals_do():
+    """Steps of one sign all wrong, or of alternating ones: a distribution of the changes is the same, their sum not."""
+    walks = torch.randn(2000, 40, dtype=torch.float64, generator=random_stream(0, "walks")).cumsum(dim=1)
+    forecaster = differenced(sparse_bayesian(HarmonicProcess((1, 3), (2, 20))))
+    assert not isinstance(forecaster, ProbabilisticForecaster)
+    intervals = conformal(differenced(window_mean()), walks[:1000, :30], walks[:1000, 30:])
+    low, high = intervals(walks[1000:, :30], 10, 0.8)
+    inside = (low <= walks[1000:, 30:]) & (walks[1000:, 30:] <= high)
+    assert inside.double().mean().item() == pytest.approx(0.8, abs=0.04)
+
+
+def test_conformal_prints_what_it_is_around_and_pickles():
+    past, future = torch.randn(30, 20), torch.randn(30, 3)
+    intervals = conformal(persistence(), past, future)
+    assert repr(intervals) == "conformal(forecaster=persistence())"
+    again = pickle.loads(pickle.dumps(intervals))
+    assert torch.equal(again(past, 3, 0.9)[0], intervals(past, 3, 0.9)[0])
