@@ -104,10 +104,11 @@ site: $(WITH)-site ## make web pages of the published report in build/site/html,
 pdf: $(WITH)-site ## print the whole report as build/site/report.pdf; needs Chromium
 	"$(BIN)/python" site/pdf.py
 
-lint: $(WITH)-lint ## style, the form of notebooks, the order of imports between packages, workflows
+lint: $(WITH)-lint ## style, types, the form of notebooks, the order of imports between packages, workflows
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
 	"$(BIN)/python" -m harmonics_lib.report.lint
+	"$(BIN)/mypy" --cache-dir build/mypy
 	"$(BIN)/lint-imports" --no-cache
 	"$(BIN)/actionlint"
 

@@ -39,7 +39,7 @@ def complete(path: Path | str, description: dict, steps: Steps, ranks: Ranks | N
         weights, state = ranks.on_first(begin)
         if weights is not None:
             return weights
-        for pair in stack.enter_context(closing(steps(state))):  # type: ignore[type-var]  # a generator
+        for pair in stack.enter_context(closing(steps(state))):
             ranks.on_first(lambda pair=pair: opened[0].record(*pair))
         return ranks.on_first(lambda: opened[0].finish())
 

@@ -190,7 +190,7 @@ class Run(_Described):
         ({'hidden': 16}, 10)
     """
 
-    network: type[nn.Module] | str  # type: ignore[assignment]  # the class once it is set
+    network: type[nn.Module] | str
     stages: tuple[Stage, ...]
     config: TrainingConfig
     settings: Mapping = field(default_factory=dict, hash=False)
