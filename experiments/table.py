@@ -59,7 +59,7 @@ class Table:
             if all(_same(self._of(part), _work(work, part)[1]) for part in tqdm(sample, desc=str(group))):
                 self.keys |= {part: keys[part] for part in parts}
                 adopted.append(group)
-        self._write()
+                self._write()
         return adopted
 
     def fill(
