@@ -560,7 +560,8 @@ def check_network_lookback(network: nn.Module, lookback: Tensor, horizon: int, m
     return horizon
 
 
-def check_noise_std(noise_std: float | None) -> None:
-    """Raise ``ValueError`` unless ``noise_std`` is None or a finite number of at least 0."""
+def check_noise_std(noise_std: float | None) -> float | None:
+    """``noise_std`` as a float, if it is a finite number of at least 0; None as it is."""
     if noise_std is not None and not (is_number(noise_std) and noise_std >= 0):
         raise ValueError(f"noise_std must be None or a number of at least 0, got {describe(noise_std)}")
+    return None if noise_std is None else float(noise_std)

@@ -39,7 +39,7 @@ class linear_mmse(Forecaster):
 
     def __post_init__(self):
         check_process(self.process)
-        check_noise_std(self.noise_std)
+        self._set(noise_std=check_noise_std(self.noise_std))
 
     @property
     def minimum(self) -> int:

@@ -74,7 +74,7 @@ class sparse_bayesian(DistributionForecaster):
 
     def __post_init__(self):
         check_process(self.process)
-        check_noise_std(self.noise_std)
+        self._set(noise_std=check_noise_std(self.noise_std))
         self._set(iterations=check_whole("iterations", self.iterations, maximum=1000))
         if self.trend is not None:
             check_choice("trend", self.trend, ("level", "line"))

@@ -309,3 +309,9 @@ def test_a_trend_is_conditioned_on_as_a_gaussian_of_great_variance_is():
     posterior = _gaussian(belief, exponentials(grid, torch.arange(100)))
     solved = torch.linalg.solve(toeplitz(posterior.lags) + 1e6 * powers @ powers.T, x[..., None])
     assert torch.allclose(posterior.trend, 1e6 * (powers.T @ solved)[..., 0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("number", [np.array, np.float32, torch.tensor])
+def test_a_noise_level_of_any_type_is_kept_as_a_float(number):
+    forecaster = sparse_bayesian(HarmonicProcess(2, (5, 9)), noise_std=number(0.5))
+    assert hash(forecaster) == hash(sparse_bayesian(HarmonicProcess(2, (5, 9)), noise_std=0.5))
