@@ -5,8 +5,9 @@ import warnings
 
 import pytest
 
-from harmonics_lib import load_measured, paths
+from harmonics_lib import paths
 from harmonics_lib.checksums import digest, read_checksums, read_intact
+from harmonics_lib.evaluation.measured import load_measured
 
 CONTENT = b"a,b\n1,2\n"
 LINE = f"{digest(CONTENT)}  metrics/grid.csv\n"

@@ -18,8 +18,20 @@ from torch import nn
 from torch.distributions import Normal
 
 import harmonics_lib as lib
-from harmonics_lib import HarmonicProcess, Run, SmallLSTM, Stage, TrainingConfig, UnstableForecast, random_stream
-from harmonics_lib.networks.recurrent import initialise
+from harmonics_lib import HarmonicProcess, Run, Stage, TrainingConfig, UnstableForecast, random_stream
+from harmonics_lib.evaluation.grid import single_steps
+from harmonics_lib.evaluation.measured import load_measured, measured_windows, relative_errors
+from harmonics_lib.evaluation.scores import calibration, normal_crps
+from harmonics_lib.forecasters.base import Prediction, central_interval
+from harmonics_lib.forecasters.estimates import noise_level
+from harmonics_lib.forecasters.linear import known_period_oracle
+from harmonics_lib.forecasters.nonlinear import nonlinear_least_squares
+from harmonics_lib.forecasters.recurrence import burg, cadzow, tufts_kumaresan
+from harmonics_lib.networks.recurrent import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM, initialise
+from harmonics_lib.networks.wiener import WienerNetwork
+from harmonics_lib.published.runs import load_trained
+from harmonics_lib.published.tables import load_metrics
+from harmonics_lib.signals.process import SignalBatch
 
 PROCESS, ANY = HarmonicProcess((1, 3), (2, 20), noise_std=0.1), HarmonicProcess((1, 3), (2, 20), integer_periods=False)
 BATCH = PROCESS.sample(3, 40, 30, generator=random_stream(0, "odd inputs"), dtype=torch.float64)
@@ -40,22 +52,22 @@ def network(kind, *sizes, **options):
 
 NETWORKS = {
     "SmallLSTM": network(SmallLSTM, 4),
-    "SentinelLSTM": network(lib.SentinelLSTM, 4),
-    "Seq2SeqGRU": network(lib.Seq2SeqGRU, lookback=24),
-    "CurriculumGRU": network(lib.CurriculumGRU, lookback=24),
-    "WienerNetwork": network(lib.WienerNetwork, 8, lookback=24),
+    "SentinelLSTM": network(SentinelLSTM, 4),
+    "Seq2SeqGRU": network(Seq2SeqGRU, lookback=24),
+    "CurriculumGRU": network(CurriculumGRU, lookback=24),
+    "WienerNetwork": network(WienerNetwork, 8, lookback=24),
 }
 FORECASTERS = {
     "persistence": lib.persistence(),
     "dft_extrapolation": lib.dft_extrapolation("hann"),
     "linear_mmse": lib.linear_mmse(PROCESS),
     "linear_prediction": lib.linear_prediction(8),
-    "tufts_kumaresan": lib.tufts_kumaresan(8),
+    "tufts_kumaresan": tufts_kumaresan(8),
     "autoregression": lib.autoregression(most=8),
-    "burg": lib.burg(8),
-    "cadzow": lib.cadzow(),
+    "burg": burg(8),
+    "cadzow": cadzow(),
     "matrix_pencil": lib.matrix_pencil(),
-    "nonlinear_least_squares": lib.nonlinear_least_squares(3),
+    "nonlinear_least_squares": nonlinear_least_squares(3),
     "sparse_bayesian": lib.sparse_bayesian(PROCESS),
     "sparse_bayesian, line": lib.sparse_bayesian(ANY, trend="line"),
     "auto_forecaster": lib.auto_forecaster(PROCESS),
@@ -64,7 +76,7 @@ FORECASTERS = {
 }
 INTERVALS = lib.conformal(lib.persistence(), WINDOWS, LATER)
 CALLED = FORECASTERS | {  # with windows and a horizon
-    "known_period_oracle": lib.known_period_oracle(BATCH),
+    "known_period_oracle": known_period_oracle(BATCH),
     "conformal, intervals": lambda windows, horizon: INTERVALS(windows, horizon, 0.5),
     "sparse_bayesian, distribution": FORECASTERS["sparse_bayesian"].distribution,
     "network_forecaster, distribution": FORECASTERS["network_forecaster, WienerNetwork"].distribution,
@@ -125,11 +137,11 @@ def sampled(**arguments):
 
 
 def batch(**tensors):
-    return lib.SignalBatch(**{**vars(BATCH), **tensors})
+    return SignalBatch(**{**vars(BATCH), **tensors})
 
 
 def prediction(**tensors):
-    return lib.Prediction(**{"mean": WINDOWS, "std": WINDOWS.abs() + 1, "noise_std": WINDOWS[:, :1].abs(), **tensors})
+    return Prediction(**{"mean": WINDOWS, "std": WINDOWS.abs() + 1, "noise_std": WINDOWS[:, :1].abs(), **tensors})
 
 
 def estimating(estimate):
@@ -143,28 +155,30 @@ def trained(**arguments):
 #: Function, argument, values that it is to refuse. The sentence has to name the argument.
 REFUSED_SETTINGS = [
     ("dft_extrapolation", lib.dft_extrapolation, "taper_name", "taper", without(NO_NAME, None)),
+    ("seasonal_naive", lib.seasonal_naive, "season", "season", NO_COUNT),
+    ("differenced", lib.differenced, "forecaster", "forecaster", NO_FORECASTER),
     ("linear_mmse", lib.linear_mmse, "process", "process", [None, *NO_PROCESS]),
     ("linear_mmse", partial(lib.linear_mmse, PROCESS), "noise_std", "noise_std", without(NO_WEIGHT, None)),
     ("linear_prediction", lib.linear_prediction, "order", "order", NO_COUNT),
     ("linear_prediction", lib.linear_prediction, "ridge", "ridge", without(NO_WEIGHT, None)),
     ("linear_prediction", lib.linear_prediction, "backward", "backward", NO_FLAG),
-    ("tufts_kumaresan", lib.tufts_kumaresan, "order", "order", NO_COUNT),
-    ("tufts_kumaresan", lib.tufts_kumaresan, "rank", "rank", without(NO_COUNT, None)),
+    ("tufts_kumaresan", tufts_kumaresan, "order", "order", NO_COUNT),
+    ("tufts_kumaresan", tufts_kumaresan, "rank", "rank", without(NO_COUNT, None)),
     ("autoregression", lib.autoregression, "criterion", "criterion", NO_NAME),
     ("autoregression", lib.autoregression, "most", "most", NO_COUNT),
-    ("burg", lib.burg, "order", "order", NO_COUNT),
-    ("cadzow", lib.cadzow, "rank", "rank", without(NO_COUNT, None)),
-    ("cadzow", lib.cadzow, "iterations", "iterations", NO_COUNT),
+    ("burg", burg, "order", "order", NO_COUNT),
+    ("cadzow", cadzow, "rank", "rank", without(NO_COUNT, None)),
+    ("cadzow", cadzow, "iterations", "iterations", NO_COUNT),
     ("matrix_pencil", lib.matrix_pencil, "order", "order", without(NO_COUNT, None)),
     ("matrix_pencil", lib.matrix_pencil, "unit_circle", "unit_circle", NO_FLAG),
-    ("nonlinear_least_squares", lib.nonlinear_least_squares, "most", "most", NO_COUNT),
-    ("nonlinear_least_squares", lib.nonlinear_least_squares, "frequencies", "frequencies", [*NO_RANGE, (0, 0.1)]),
+    ("nonlinear_least_squares", nonlinear_least_squares, "most", "most", NO_COUNT),
+    ("nonlinear_least_squares", nonlinear_least_squares, "frequencies", "frequencies", [*NO_RANGE, (0, 0.1)]),
     ("sparse_bayesian", lib.sparse_bayesian, "process", "process", [None, *NO_PROCESS]),
     ("sparse_bayesian", partial(lib.sparse_bayesian, ANY), "noise_std", "noise_std", without(NO_WEIGHT, None)),
     ("sparse_bayesian", partial(lib.sparse_bayesian, ANY), "iterations", "iterations", NO_COUNT),
     ("sparse_bayesian", partial(lib.sparse_bayesian, ANY), "trend", "trend", without(NO_NAME, None)),
     ("auto_forecaster", lib.auto_forecaster, "process", "process", NO_PROCESS),
-    ("known_period_oracle", lib.known_period_oracle, "batch", "batch", [None, "batch", WINDOWS, [BATCH], 5]),
+    ("known_period_oracle", known_period_oracle, "batch", "batch", [None, "batch", WINDOWS, [BATCH], 5]),
     ("window_forecaster", lib.window_forecaster, "estimate", "estimate", NO_FUNCTION),
     ("window_forecaster", partial(lib.window_forecaster, len), "minimum", "minimum", NO_COUNT),
     (
@@ -178,22 +192,22 @@ REFUSED_SETTINGS = [
     ("network_forecaster", lib.network_forecaster, "network", "network", [*NO_FUNCTION, *NO_NETWORK]),
     ("conformal", partial(lib.conformal, past=WINDOWS, future=LATER), "forecaster", "forecaster", NO_FORECASTER),
     ("conformal", partial(INTERVALS, WINDOWS, 2), "coverage", "coverage", [*NO_SHARE, 0.99]),
-    ("central_interval", partial(lib.central_interval, coverage=0.9), "distribution", "distribution", [None, WINDOWS]),
-    ("central_interval", partial(lib.central_interval, NORMAL), "coverage", "coverage", [*NO_SHARE, 1 - 1e-12]),
+    ("central_interval", partial(central_interval, coverage=0.9), "distribution", "distribution", [None, WINDOWS]),
+    ("central_interval", partial(central_interval, NORMAL), "coverage", "coverage", [*NO_SHARE, 1 - 1e-12]),
     ("SmallLSTM", SmallLSTM, "hidden", "hidden", NO_COUNT),
-    ("SentinelLSTM", lib.SentinelLSTM, "hidden", "hidden", NO_COUNT),
-    ("Seq2SeqGRU", lib.Seq2SeqGRU, "features", "features", NO_NAME),
-    ("Seq2SeqGRU", lib.Seq2SeqGRU, "encoder", "encoder", [*NO_WHOLE, 11, HUGE]),
-    ("Seq2SeqGRU", lib.Seq2SeqGRU, "lookback", "lookback", NO_COUNT),
-    ("Seq2SeqGRU", lib.Seq2SeqGRU, "step_weight", "step_weight", NO_WEIGHT),
-    ("Seq2SeqGRU", lib.Seq2SeqGRU, "width", "width", [*without(NO_COUNT, None), 5]),
-    ("CurriculumGRU", lib.CurriculumGRU, "features", "features", NO_NAME),
-    ("CurriculumGRU", lib.CurriculumGRU, "lookback", "lookback", NO_COUNT),
-    ("CurriculumGRU", lib.CurriculumGRU, "step_weight", "step_weight", NO_WEIGHT),
-    ("WienerNetwork", lib.WienerNetwork, "hidden", "hidden", NO_COUNT),
-    ("WienerNetwork", lib.WienerNetwork, "refinements", "refinements", [*NO_WHOLE, HUGE]),
-    ("WienerNetwork", lib.WienerNetwork, "spacing", "spacing", [*NO_WEIGHT, 0, 0.6, 1e-12]),
-    ("WienerNetwork", lib.WienerNetwork, "lookback", "lookback", NO_COUNT),
+    ("SentinelLSTM", SentinelLSTM, "hidden", "hidden", NO_COUNT),
+    ("Seq2SeqGRU", Seq2SeqGRU, "features", "features", NO_NAME),
+    ("Seq2SeqGRU", Seq2SeqGRU, "encoder", "encoder", [*NO_WHOLE, 11, HUGE]),
+    ("Seq2SeqGRU", Seq2SeqGRU, "lookback", "lookback", NO_COUNT),
+    ("Seq2SeqGRU", Seq2SeqGRU, "step_weight", "step_weight", NO_WEIGHT),
+    ("Seq2SeqGRU", Seq2SeqGRU, "width", "width", [*without(NO_COUNT, None), 5]),
+    ("CurriculumGRU", CurriculumGRU, "features", "features", NO_NAME),
+    ("CurriculumGRU", CurriculumGRU, "lookback", "lookback", NO_COUNT),
+    ("CurriculumGRU", CurriculumGRU, "step_weight", "step_weight", NO_WEIGHT),
+    ("WienerNetwork", WienerNetwork, "hidden", "hidden", NO_COUNT),
+    ("WienerNetwork", WienerNetwork, "refinements", "refinements", [*NO_WHOLE, HUGE]),
+    ("WienerNetwork", WienerNetwork, "spacing", "spacing", [*NO_WEIGHT, 0, 0.6, 1e-12]),
+    ("WienerNetwork", WienerNetwork, "lookback", "lookback", NO_COUNT),
     (
         "HarmonicProcess",
         HarmonicProcess,
@@ -229,7 +243,7 @@ REFUSED_SETTINGS = [
     ("SignalBatch", batch, "lookback", "lookback", [*NO_COUNT, 41]),
     (
         "SignalBatch, joined",
-        lib.SignalBatch.joined,
+        SignalBatch.joined,
         "batches",
         "batches",
         [None, [], [None], 5],
@@ -272,14 +286,14 @@ REFUSED_SETTINGS = [
     ("Run", partial(Run, stages=RUN.stages, config=RUN.config), "network", "network", [None, SmallLSTM(4), "a", len]),
     ("Run", partial(Run, SmallLSTM, config=RUN.config), "stages", "stage", [None, (), RUN.stages[0], (None,), "a"]),
     ("Run", partial(Run, SmallLSTM, RUN.stages), "config", "config", [None, {}, TrainingConfig]),
-    ("Run", partial(Run, lib.Seq2SeqGRU, config=RUN.config), "stages", "lookback of 100", [RUN.stages]),
+    ("Run", partial(Run, Seq2SeqGRU, config=RUN.config), "stages", "lookback of 100", [RUN.stages]),
     ("Run, with_seed", RUN.with_seed, "seed", "seed", NO_WHOLE[:-1]),
     ("Study", partial(lib.Study, steps=len, training={}), "network", "network", [None, "a", 5, len, SmallLSTM(4)]),
     ("Study", partial(lib.Study, SmallLSTM, training={}), "steps", "steps", NO_FUNCTION),
     ("Study", partial(lib.Study, SmallLSTM, len), "training", "training", [None, 5, "a", [1], {"a": len}]),
     ("Study", partial(lib.Study, SmallLSTM, len, {}), "settings", "settings", [None, 5, "a", [1], {1: 2}]),
     ("Study", partial(lib.Study, SmallLSTM, len, {}), "seed", "seed", NO_WHOLE[:-1]),
-    ("load_trained", lib.load_trained, "runs", "runs|name", [None, RUN, [RUN], {"a": None}, {"../a": RUN}, {5: RUN}]),
+    ("load_trained", load_trained, "runs", "runs|name", [None, RUN, [RUN], {"a": None}, {"../a": RUN}, {5: RUN}]),
     ("seeded", partial(lib.seeded, run=RUN, seeds=2), "name", "name", NO_NAME[:5] + NO_NAME[6:]),
     ("seeded", partial(lib.seeded, "a", seeds=2), "run", "run", [None, SmallLSTM(4), {}]),
     ("seeded", partial(lib.seeded, "a", RUN), "seeds", "seeds", NO_COUNT),
@@ -313,15 +327,15 @@ REFUSED_SETTINGS = [
     ("over_horizon", partial(lib.over_horizon, TABLE), "horizon", "horizon", [*NO_COUNT, 7]),
     ("over_horizon", partial(lib.over_horizon, TABLE, 10), "components", "components", [None, 7, "ten", math.nan, ()]),
     ("over_horizon", partial(lib.over_horizon, TABLE, 10), "colour", "colour", ["red"]),
-    ("single_steps", lib.single_steps, "table", "table", [None, "grid", {}, pd.DataFrame()]),
+    ("single_steps", single_steps, "table", "table", [None, "grid", {}, pd.DataFrame()]),
     (
         "single_steps",
-        partial(lib.single_steps, TABLE),
+        partial(single_steps, TABLE),
         "method",
         "method",
         [None, "nothing", [], 5, np.zeros(0), [[1]]],
     ),
-    ("single_steps", partial(lib.single_steps, TABLE), "colour", "colour", ["red"]),
+    ("single_steps", partial(single_steps, TABLE), "colour", "colour", ["red"]),
     (
         "bootstrap_interval",
         lib.bootstrap_interval,
@@ -332,48 +346,48 @@ REFUSED_SETTINGS = [
     ("bootstrap_interval", partial(lib.bootstrap_interval, SERIES), "confidence", "confidence", NO_SHARE),
     ("bootstrap_interval", partial(lib.bootstrap_interval, SERIES), "resamples", "resamples", NO_COUNT),
     ("bootstrap_interval", partial(lib.bootstrap_interval, SERIES), "block", "block", [*NO_COUNT, 41]),
-    ("load_measured", lib.load_measured, "name", "name", NO_NAME),
-    ("measured_windows", lib.measured_windows, "name", "name", NO_NAME),
-    ("measured_windows", partial(lib.measured_windows, "oil"), "lookback", "lookback", NO_COUNT),
-    ("measured_windows", partial(lib.measured_windows, "oil"), "horizon", "horizon", NO_COUNT),
+    ("load_measured", load_measured, "name", "name", NO_NAME),
+    ("measured_windows", measured_windows, "name", "name", NO_NAME),
+    ("measured_windows", partial(measured_windows, "oil"), "lookback", "lookback", NO_COUNT),
+    ("measured_windows", partial(measured_windows, "oil"), "horizon", "horizon", NO_COUNT),
     (
         "relative_errors",
-        partial(lib.relative_errors, past=WINDOWS, future=LATER),
+        partial(relative_errors, past=WINDOWS, future=LATER),
         "forecaster",
         "forecaster",
         NO_FORECASTER,
     ),
     (
         "normal_crps",
-        partial(lib.normal_crps, truth=torch.zeros(2, 3)),
+        partial(normal_crps, truth=torch.zeros(2, 3)),
         "distribution",
         "distribution",
         [None, WINDOWS, 5],
     ),
     (
         "normal_crps",
-        partial(lib.normal_crps, NORMAL),
+        partial(normal_crps, NORMAL),
         "truth",
         "truth",
         [None, 0.5, np.zeros((2, 3)), torch.zeros(2, 4), torch.zeros(2, 3).long(), torch.full((2, 3), math.nan)],
     ),
     (
         "calibration",
-        partial(lib.calibration, truth=torch.zeros(2, 3), coverages=(0.5,)),
+        partial(calibration, truth=torch.zeros(2, 3), coverages=(0.5,)),
         "distribution",
         "distribution",
         [None, WINDOWS, 5],
     ),
     (
         "calibration",
-        partial(lib.calibration, NORMAL, coverages=(0.5,)),
+        partial(calibration, NORMAL, coverages=(0.5,)),
         "truth",
         "truth",
         [None, 0.5, np.zeros((2, 3)), torch.zeros(2, 4), torch.full((2, 3), math.nan)],
     ),
     (
         "calibration",
-        partial(lib.calibration, NORMAL, torch.zeros(2, 3)),
+        partial(calibration, NORMAL, torch.zeros(2, 3)),
         "coverages",
         "coverage",
         [None, 0.5, np.array(0.5), "ab", (0.5, 1), (math.nan,)],
@@ -407,15 +421,15 @@ REFUSED_SETTINGS = [
             "name|published",
             [*NO_NAME, "/etc/passwd", "00_overview.json", "a" * 300],
         )
-        for function, argument in ((lib.load_metrics, "name"), (lib.load_benchmark, "name"), (lib.load_table, "name"))
+        for function, argument in ((load_metrics, "name"), (lib.load_benchmark, "name"), (lib.load_table, "name"))
     ),
 ]
 CALIBRATED = {  # with windows alone
-    "noise_level of the lookback": lib.noise_level,
+    "noise_level of the lookback": noise_level,
     "conformal with past": lambda windows: lib.conformal(lib.persistence(), windows, LATER),
     "conformal with future": lambda windows: lib.conformal(lib.persistence(), WINDOWS, windows),
-    "relative_errors with past": lambda windows: lib.relative_errors(lib.persistence(), windows, LATER),
-    "relative_errors with future": lambda windows: lib.relative_errors(lib.persistence(), WINDOWS, windows),
+    "relative_errors with past": lambda windows: relative_errors(lib.persistence(), windows, LATER),
+    "relative_errors with future": lambda windows: relative_errors(lib.persistence(), WINDOWS, windows),
 }
 BAD_ESTIMATES = {
     "None": lambda x: None,
@@ -636,12 +650,12 @@ def test_the_shortest_window_that_a_forecaster_names_has_a_forecast_and_a_shorte
 
 SAME_SETTINGS = {  # as NumPy and others spell them: (function, odd, plain)
     "linear_prediction": (lib.linear_prediction, (np.int64(8), Fraction(1, 2)), (8, 0.5)),
-    "tufts_kumaresan": (lib.tufts_kumaresan, (np.uint8(8), torch.tensor(3)), (8, 3)),
-    "burg": (lib.burg, (np.int16(8),), (8,)),
-    "cadzow": (lib.cadzow, (np.int64(6), np.int8(2)), (6, 2)),
+    "tufts_kumaresan": (tufts_kumaresan, (np.uint8(8), torch.tensor(3)), (8, 3)),
+    "burg": (burg, (np.int16(8),), (8,)),
+    "cadzow": (cadzow, (np.int64(6), np.int8(2)), (6, 2)),
     "matrix_pencil": (lib.matrix_pencil, (np.array(6), np.True_), (6, True)),
     "linear_mmse": (partial(lib.linear_mmse, PROCESS), (np.float32(0.5),), (0.5,)),
-    "nonlinear_least_squares": (lib.nonlinear_least_squares, (np.int64(3), [np.float64(0.01), 0.5]), (3, (0.01, 0.5))),
+    "nonlinear_least_squares": (nonlinear_least_squares, (np.int64(3), [np.float64(0.01), 0.5]), (3, (0.01, 0.5))),
     "sparse_bayesian": (partial(lib.sparse_bayesian, PROCESS), (np.int64(1), np.int64(5)), (1.0, 5)),
     "HarmonicProcess": (
         lambda *ranges: lib.linear_mmse(HarmonicProcess(*ranges)),
@@ -663,7 +677,7 @@ def test_a_run_of_odd_numbers_is_the_run_of_plain_ones():
     stage = Stage(PROCESS, np.int64(2), np.int32(12), teacher_forcing=np.float32(0))
     assert Run(SmallLSTM, (stage,), TrainingConfig(**numbers), {"hidden": np.int64(4)}).fingerprint == RUN.fingerprint
     assert [run.fingerprint for run in lib.seeded("a", RUN, np.int64(1)).values()] == [RUN.fingerprint]
-    weighted = [Run(lib.CurriculumGRU, (Stage(PROCESS, 2),), RUN.config, {"step_weight": w}) for w in (1, 1.0)]
+    weighted = [Run(CurriculumGRU, (Stage(PROCESS, 2),), RUN.config, {"step_weight": w}) for w in (1, 1.0)]
     assert weighted[0] == weighted[1] and weighted[0].fingerprint == weighted[1].fingerprint
 
 
@@ -696,21 +710,21 @@ def test_windows_are_refused_where_their_cost_grows_with_the_cube(name):
 
 @pytest.mark.parametrize("unit", [1e300, 1e250, 1e-250, 1e-300])
 def test_noise_has_the_unit_of_its_windows(unit):
-    assert torch.allclose(lib.noise_level(unit * WINDOWS) / unit, lib.noise_level(WINDOWS), rtol=1e-9)
+    assert torch.allclose(noise_level(unit * WINDOWS) / unit, noise_level(WINDOWS), rtol=1e-9)
     with pytest.raises(ValueError, match=r"noise_std must be at most 1e\+100 peaks of the window, got 1e\+200"):
         lib.sparse_bayesian(PROCESS, 1e200)(WINDOWS, 5)
 
 
 def test_scores_at_the_end_of_all_numbers():
     tiny = Normal(torch.zeros(1), 1e-38)
-    assert lib.normal_crps(tiny, torch.full((1,), 3e38)) == 3e38
+    assert normal_crps(tiny, torch.full((1,), 3e38)) == 3e38
     with pytest.raises(ValueError, match=r"samples must have sums within the range of numbers, got up to 1e\+308"):
         lib.bootstrap_interval([1e308, 1e308, -1e308])
     plain = lib.bootstrap_interval(SERIES)
     for samples in (list(SERIES), torch.tensor(SERIES), pd.Series(SERIES), SERIES.astype(object).tolist()):
         assert lib.bootstrap_interval(samples) == plain
     assert lib.bootstrap_interval([1.0]) == (1.0, 1.0) and lib.bootstrap_interval([True, True]) == (1.0, 1.0)
-    assert lib.calibration(NORMAL, torch.zeros(2, 3), []).shape == (0,)
+    assert calibration(NORMAL, torch.zeros(2, 3), []).shape == (0,)
 
 
 LEVEL = 3 + LONG.observed[0, :60].numpy()  # a mean, whose search squares samples
@@ -767,7 +781,7 @@ def test_an_index_goes_on_or_there_is_a_word(what):
 
 def test_every_public_name_is_in_the_table():
     """But those that are no function, and those that Python itself answers for."""
-    others = {"FROZEN_SETS", "MEASURED", "ForecasterError", "ProbabilisticForecaster", "UnstableForecast"}
+    others = {"FROZEN_SETS", "UnstableForecast"}
     assert {what.split(":")[0].split(",")[0].split()[0] for what in REFUSED} >= set(lib.__all__) - others
 
 

@@ -21,9 +21,10 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from harmonics_lib import Grid, load_metrics
+from harmonics_lib import Grid
 from harmonics_lib.evaluation import grid as evaluation
 from harmonics_lib.published.networks import NETWORKS
+from harmonics_lib.published.tables import load_metrics
 from harmonics_lib.report import prose
 from harmonics_lib.report.prose import tomllib
 

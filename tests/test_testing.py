@@ -4,28 +4,23 @@ import pytest
 import torch
 
 from harmonics_lib import (
-    CurriculumGRU,
-    ForecasterError,
     HarmonicProcess,
-    SentinelLSTM,
-    Seq2SeqGRU,
-    SmallLSTM,
-    WienerNetwork,
     auto_forecaster,
     autoregression,
-    burg,
-    cadzow,
     check_forecaster,
     dft_extrapolation,
     linear_mmse,
     linear_prediction,
     matrix_pencil,
     network_forecaster,
-    nonlinear_least_squares,
     persistence,
     sparse_bayesian,
-    tufts_kumaresan,
 )
+from harmonics_lib.forecasters.nonlinear import nonlinear_least_squares
+from harmonics_lib.forecasters.recurrence import burg, cadzow, tufts_kumaresan
+from harmonics_lib.networks.recurrent import CurriculumGRU, SentinelLSTM, Seq2SeqGRU, SmallLSTM
+from harmonics_lib.networks.wiener import WienerNetwork
+from harmonics_lib.testing import ForecasterError
 
 WHOLE, ANY = HarmonicProcess((1, 10)), HarmonicProcess((1, 10), integer_periods=False)
 FORECASTERS = {

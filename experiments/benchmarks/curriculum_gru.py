@@ -18,7 +18,8 @@ from common import Mixtures, published, rate, train_rate, write
 from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
-from harmonics_lib import CurriculumGRU, random_stream
+from harmonics_lib import random_stream
+from harmonics_lib.networks.recurrent import CurriculumGRU
 
 RUN = published("curriculum_gru")
 STAGE, BATCH = RUN.stages[-1], RUN.config.batch_size  # the last stage is the longest, of all component counts

@@ -10,7 +10,7 @@ import torch
 from common import Mixtures, compare, published, signals, train_rate, write
 from torch.utils.data import DataLoader
 
-from harmonics_lib import SmallLSTM
+from harmonics_lib.networks.recurrent import SmallLSTM
 
 RUN = published("small_lstm")
 REFERENCE_SIGNALS, OUR_SIGNALS = 3_000_000, signals(RUN)

@@ -16,9 +16,9 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, ExpSineSquared, WhiteKernel
 from torch import Tensor
 
-from harmonics_lib import SignalBatch
 from harmonics_lib.forecasters.base import Forecaster
 from harmonics_lib.forecasters.window import Window
+from harmonics_lib.signals.process import SignalBatch
 
 Continued = Callable[[np.ndarray, int], np.ndarray]  # a window (N,) and a horizon -> (horizon,)
 

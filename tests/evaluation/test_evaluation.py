@@ -20,23 +20,22 @@ from harmonics_lib import (
     FrozenSet,
     Grid,
     HarmonicProcess,
-    SmallLSTM,
     bootstrap_interval,
-    calibration,
     conformal,
     evaluate,
     linear_prediction,
     load_table,
     network_forecaster,
-    normal_crps,
     over_horizon,
     persistence,
-    relative_errors,
     score,
-    single_steps,
     window_forecaster,
 )
+from harmonics_lib.evaluation.grid import single_steps
+from harmonics_lib.evaluation.measured import relative_errors
+from harmonics_lib.evaluation.scores import calibration, normal_crps
 from harmonics_lib.forecasters.base import DistributionForecaster
+from harmonics_lib.networks.recurrent import SmallLSTM
 
 # Periods and component counts are whole numbers: their digest is the same on every machine.
 DIGESTS = {

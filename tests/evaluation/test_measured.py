@@ -5,15 +5,8 @@ import pytest
 import torch
 
 from experiments.measured import methods
-from harmonics_lib import (
-    MEASURED,
-    linear_prediction,
-    load_measured,
-    load_table,
-    measured_windows,
-    persistence,
-    relative_errors,
-)
+from harmonics_lib import linear_prediction, load_table, persistence
+from harmonics_lib.evaluation.measured import MEASURED, load_measured, measured_windows, relative_errors
 from harmonics_lib.forecasters.wrappers import beside_a_line
 from harmonics_lib.paths import data_dir
 

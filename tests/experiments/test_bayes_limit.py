@@ -10,7 +10,8 @@ import torch
 
 from experiments import limit
 from experiments.bayes_limit import bayes_limit, exact_one_component
-from harmonics_lib import HarmonicProcess, known_period_oracle, load_table, random_stream, sparse_bayesian
+from harmonics_lib import HarmonicProcess, load_table, random_stream, sparse_bayesian
+from harmonics_lib.forecasters.linear import known_period_oracle
 
 HORIZON = 10
 

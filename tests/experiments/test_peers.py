@@ -13,7 +13,8 @@ from experiments.peers.methods import METHODS
 from experiments.peers.methods import OURS as OWN
 from experiments.peers.tables import describe, score_on_cell
 from experiments.table import Table
-from harmonics_lib import MEASURED, check_forecaster, load_table
+from harmonics_lib import check_forecaster, load_table
+from harmonics_lib.evaluation.measured import MEASURED
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {"darts", "lightgbm", "mlforecast", "neuralforecast", "pydmd", "statsforecast", "statsmodels"}

@@ -10,8 +10,9 @@ import torch
 from experiments import keys as code
 from experiments.__main__ import alone, fill
 from experiments.table import Table
-from harmonics_lib import FrozenSet, HarmonicProcess, SmallLSTM, linear_prediction, load_forecaster, network_forecaster
+from harmonics_lib import FrozenSet, HarmonicProcess, linear_prediction, load_forecaster, network_forecaster
 from harmonics_lib.evaluation.scores import score_batch
+from harmonics_lib.networks.recurrent import SmallLSTM
 
 PARTS = [(method, count) for method in ("one", "two") for count in (1, 2)]
 

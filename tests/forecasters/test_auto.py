@@ -14,11 +14,11 @@ from harmonics_lib import (
     auto_forecaster,
     linear_prediction,
     matrix_pencil,
-    nonlinear_least_squares,
     random_stream,
     sparse_bayesian,
 )
 from harmonics_lib.forecasters.auto import Odds, _Regression, few_and_many
+from harmonics_lib.forecasters.nonlinear import nonlinear_least_squares
 from harmonics_lib.forecasters.window import Window
 
 WHOLE = HarmonicProcess((1, 45), (2, 99))

@@ -10,17 +10,10 @@ import torch
 from torch import nn
 
 from harmonics_lib import (
-    CurriculumGRU,
     HarmonicProcess,
-    Seq2SeqGRU,
-    SmallLSTM,
     UnstableForecast,
-    WienerNetwork,
     auto_forecaster,
     autoregression,
-    burg,
-    cadzow,
-    central_interval,
     check_forecaster,
     conformal,
     dft_extrapolation,
@@ -28,15 +21,17 @@ from harmonics_lib import (
     linear_prediction,
     matrix_pencil,
     network_forecaster,
-    nonlinear_least_squares,
     persistence,
     sparse_bayesian,
-    tufts_kumaresan,
     window_forecaster,
 )
-from harmonics_lib.forecasters.base import LIMIT, Forecaster, ProbabilisticForecaster
+from harmonics_lib.forecasters.base import LIMIT, Forecaster, ProbabilisticForecaster, central_interval
 from harmonics_lib.forecasters.baselines import seasonal_naive, window_mean
+from harmonics_lib.forecasters.nonlinear import nonlinear_least_squares
+from harmonics_lib.forecasters.recurrence import burg, cadzow, tufts_kumaresan
 from harmonics_lib.forecasters.wrappers import beside_a_line, differenced
+from harmonics_lib.networks.recurrent import CurriculumGRU, Seq2SeqGRU, SmallLSTM
+from harmonics_lib.networks.wiener import WienerNetwork
 
 
 class Growing(nn.Module):

@@ -11,21 +11,24 @@ from harmonics_lib import (
     HarmonicProcess,
     UnstableForecast,
     autoregression,
-    burg,
-    cadzow,
     dft_extrapolation,
-    known_period_oracle,
     linear_mmse,
     linear_prediction,
     matrix_pencil,
-    noise_level,
     persistence,
     random_stream,
     sparse_bayesian,
+)
+from harmonics_lib.forecasters.estimates import noise_level, signal_rank
+from harmonics_lib.forecasters.linear import known_period_oracle
+from harmonics_lib.forecasters.recurrence import (
+    burg,
+    burg_weights,
+    cadzow,
+    continue_clean,
+    project_rank,
     tufts_kumaresan,
 )
-from harmonics_lib.forecasters.estimates import signal_rank
-from harmonics_lib.forecasters.recurrence import burg_weights, continue_clean, project_rank
 from harmonics_lib.forecasters.window import Window
 
 WHOLE = HarmonicProcess((1, 45), (2, 99))

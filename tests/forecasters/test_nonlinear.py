@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from harmonics_lib import HarmonicProcess, nonlinear_least_squares, random_stream
-from harmonics_lib.forecasters.nonlinear import fit_sinusoids
+from harmonics_lib import HarmonicProcess, random_stream
+from harmonics_lib.forecasters.nonlinear import fit_sinusoids, nonlinear_least_squares
 
 RANGE = (1 / 110, 0.5)
 

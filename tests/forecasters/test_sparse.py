@@ -9,15 +9,10 @@ import pytest
 import torch
 from sklearn.linear_model import ARDRegression
 
-from harmonics_lib import (
-    HarmonicProcess,
-    central_interval,
-    known_period_oracle,
-    linear_mmse,
-    nonlinear_least_squares,
-    random_stream,
-    sparse_bayesian,
-)
+from harmonics_lib import HarmonicProcess, linear_mmse, random_stream, sparse_bayesian
+from harmonics_lib.forecasters.base import central_interval
+from harmonics_lib.forecasters.linear import known_period_oracle
+from harmonics_lib.forecasters.nonlinear import nonlinear_least_squares
 from harmonics_lib.forecasters.sparse import (
     _gaussian,
     _predictive_std,

@@ -10,11 +10,8 @@ import pytest
 import torch
 
 from harmonics_lib import (
-    CurriculumGRU,
     HarmonicProcess,
-    SmallLSTM,
     UnstableForecast,
-    WienerNetwork,
     auto_forecaster,
     linear_mmse,
     linear_prediction,
@@ -23,6 +20,8 @@ from harmonics_lib import (
     window_forecaster,
 )
 from harmonics_lib.forecasters.base import cpu_threads
+from harmonics_lib.networks.recurrent import CurriculumGRU, SmallLSTM
+from harmonics_lib.networks.wiener import WienerNetwork
 
 WHOLE, ANY = HarmonicProcess((1, 10)), HarmonicProcess((1, 10), integer_periods=False)
 METHODS = {

@@ -6,12 +6,13 @@ import pytest
 import torch
 from scipy import stats
 
-from harmonics_lib import HarmonicProcess, SmallLSTM, random_stream
+from harmonics_lib import HarmonicProcess, random_stream
 from harmonics_lib.networks.recurrent import (
     FEATURES,
     CurriculumGRU,
     SentinelLSTM,
     Seq2SeqGRU,
+    SmallLSTM,
     dft_features,
     initialise,
 )

@@ -16,21 +16,20 @@ from safetensors.torch import save_file
 from harmonics_lib import (
     HarmonicProcess,
     Run,
-    SmallLSTM,
     Stage,
     TrainingConfig,
     load_forecaster,
-    load_metrics,
     load_table,
-    load_trained,
     network_forecaster,
     paths,
     seeded,
     train_missing,
 )
+from harmonics_lib.networks.recurrent import SmallLSTM
 from harmonics_lib.paths import build_dir, results_dir, retrain_dir, retraining, staging_dir
-from harmonics_lib.published.runs import train_again
+from harmonics_lib.published.runs import load_trained, train_again
 from harmonics_lib.published.store import record_checksums
+from harmonics_lib.published.tables import load_metrics
 from harmonics_lib.training.directory import open_run, read_weights
 
 
@@ -223,6 +222,7 @@ def test_trainings_at_a_time_are_those_one_by_one(build):
 ORPHANS = """
 import os, sys
 from harmonics_lib import *
+from harmonics_lib.networks.recurrent import SmallLSTM
 STAGES = (Stage(HarmonicProcess(), 10**6),)
 run = Run(SmallLSTM, STAGES, TrainingConfig(batch_size=4, report_every=5, validation_size=4), {"hidden": 4})
 train_missing(seeded("endless", run, 2), "99_test", processes=2)

@@ -6,12 +6,12 @@ import warnings
 
 import pytest
 
-from harmonics_lib import load_metrics, load_table
+from harmonics_lib import load_table
 from harmonics_lib.checksums import read_checksums
 from harmonics_lib.paths import results_dir
 from harmonics_lib.published import store, tables
 from harmonics_lib.published.store import publish
-from harmonics_lib.published.tables import TABLES
+from harmonics_lib.published.tables import TABLES, load_metrics
 from harmonics_lib.training.directory import RunError
 
 NAMES = ("notebooks/90_test.ipynb", "figures/90_test/line.svg", "metrics/90_test.json", "runs/tiny/config.json")

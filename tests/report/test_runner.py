@@ -164,7 +164,7 @@ def test_ctrl_c_ends_with_one_clear_line_and_the_old_results(published, good, pl
 
 def test_a_training_bar_is_read_aloud_and_not_published(place, capsys):
     training = (
-        "from harmonics_lib import *\n"
+        "from harmonics_lib import *\nfrom harmonics_lib.networks.recurrent import SmallLSTM\n"
         "config = TrainingConfig(batch_size=4, report_every=5, validation_size=4)\n"
         "tiny = Run(SmallLSTM, (Stage(HarmonicProcess(), 20),), config, {'hidden': 4})\n"
         "train_missing({'tiny': tiny}, '90_test')"
@@ -177,7 +177,8 @@ def test_a_training_bar_is_read_aloud_and_not_published(place, capsys):
 
 def test_the_quick_profile_tracks_a_training_offline_though_somebody_is_logged_in(place, monkeypatch):
     training = (
-        "from harmonics_lib import *\nfrom harmonics_lib.training.wandb_mirror import wandb_mode\n"
+        "from harmonics_lib import *\nfrom harmonics_lib.networks.recurrent import SmallLSTM\n"
+        "from harmonics_lib.training.wandb_mirror import wandb_mode\n"
         "assert wandb_mode() == 'offline'\n"
         "config = TrainingConfig(batch_size=4, report_every=2, validation_size=4)\n"
         "tiny = Run(SmallLSTM, (Stage(HarmonicProcess(), 2),), config, {'hidden': 4})\n"

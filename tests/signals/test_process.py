@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy import stats
 
-from harmonics_lib import HarmonicProcess, SignalBatch, random_stream
+from harmonics_lib import HarmonicProcess, random_stream
+from harmonics_lib.signals.process import SignalBatch
 
 
 def draw(process, size=20_000, length=110, lookback=100, seed=0, dtype=torch.float32):

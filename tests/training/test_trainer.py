@@ -18,18 +18,9 @@ import pytest
 import torch
 from torch import nn
 
-from harmonics_lib import (
-    HarmonicProcess,
-    Run,
-    SmallLSTM,
-    Stage,
-    TrainingConfig,
-    WienerNetwork,
-    random_stream,
-    seeded,
-    train,
-)
-from harmonics_lib.networks.recurrent import Seq2SeqGRU, initialise
+from harmonics_lib import HarmonicProcess, Run, Stage, TrainingConfig, random_stream, seeded, train
+from harmonics_lib.networks.recurrent import Seq2SeqGRU, SmallLSTM, initialise
+from harmonics_lib.networks.wiener import WienerNetwork
 from harmonics_lib.training.directory import (
     RunDirectory,
     RunError,

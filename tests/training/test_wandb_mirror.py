@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from harmonics_lib import HarmonicProcess, Run, SmallLSTM, Stage, TrainingConfig, train
+from harmonics_lib import HarmonicProcess, Run, Stage, TrainingConfig, train
+from harmonics_lib.networks.recurrent import SmallLSTM
 from harmonics_lib.training import wandb_mirror
 from harmonics_lib.training.directory import read_history
 from harmonics_lib.training.wandb_mirror import wandb_mode
