@@ -1,4 +1,4 @@
-"""Checksums of files that are loaded again: in each folder of such files, a ``SHA256SUMS``."""
+"""Checksums of published files: each folder of them has a ``SHA256SUMS``."""
 
 import hashlib
 import re
@@ -6,15 +6,18 @@ import warnings
 from functools import lru_cache
 from pathlib import Path
 
-SUMS = "SHA256SUMS"  # ``sha256sum -c SHA256SUMS`` understands it
+SUMS = "SHA256SUMS"  # in the format of ``sha256sum -c``
 _LINE = re.compile(r"([0-9a-f]{64}) [ *](\S.*)")
 
 
-def read_intact(root: Path, path: Path) -> bytes:
-    """What a file within ``root`` holds, if its checksum is the recorded one; a warning where none is recorded.
+def read_verified(root: Path, path: Path) -> bytes:
+    """The content of a file in the folder ``root``, verified by its recorded checksum.
+
+    Warns:
+        UserWarning: no checksum is recorded for the file.
 
     Raises:
-        ValueError: the file is another one than that recorded, or no file, or the checksums are damaged.
+        ValueError: the file is missing or has another checksum, or the list of checksums is damaged.
     """
     if not path.is_file():
         raise ValueError(f"{path} must be a file; restore it with git")
@@ -30,15 +33,15 @@ def read_intact(root: Path, path: Path) -> bytes:
 
 
 def digest(content: bytes) -> str:
-    """The checksum as it is written down."""
+    """The SHA-256 digest in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
 def read_checksums(root: Path) -> dict[str, str]:
-    """The recorded checksums within ``root``, by path; none where there is no such file.
+    """The recorded checksums of the folder ``root``, by path; empty if it has no ``SHA256SUMS``.
 
     Raises:
-        ValueError: a line that is no checksum and path; blank lines and those that begin with # are none.
+        ValueError: a line is not a checksum and a path. Blank lines and lines that begin with # are skipped.
     """
     path = root / SUMS
     if not path.exists():
@@ -51,7 +54,7 @@ def read_checksums(root: Path) -> dict[str, str]:
 
 @lru_cache(maxsize=8)
 def _parse(path: Path, modified: int, size: int) -> dict[str, str]:
-    """``read_checksums``, once for each state of the file: a report reads hundreds of numbers and files."""
+    """Parse ``SHA256SUMS``, once for each state of the file, because a report verifies hundreds of files."""
     sums = {}
     for number, line in enumerate(path.read_bytes().decode(errors="replace").splitlines(), 1):
         if not line.strip() or line.startswith("#"):

@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 from harmonics_lib import paths
-from harmonics_lib.checksums import digest, read_checksums, read_intact
+from harmonics_lib.checksums import digest, read_checksums, read_verified
 from harmonics_lib.evaluation.measured import load_measured
 
 CONTENT = b"a,b\n1,2\n"
@@ -25,7 +25,7 @@ def root(tmp_path):
 def load(root):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        return read_intact(root, root / "metrics" / "grid.csv")
+        return read_verified(root, root / "metrics" / "grid.csv")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_damaged_checksums_are_refused_with_their_line(root, damaged):
 def test_a_file_without_a_checksum_is_loaded_with_a_warning(root, text):
     (root / "SHA256SUMS").unlink() if text is None else (root / "SHA256SUMS").write_text(text)
     with pytest.warns(UserWarning, match=r"grid\.csv cannot be verified: .*SHA256SUMS does not have it"):
-        assert read_intact(root, root / "metrics" / "grid.csv") == CONTENT
+        assert read_verified(root, root / "metrics" / "grid.csv") == CONTENT
 
 
 def test_another_file_than_the_recorded_one_is_refused(root):

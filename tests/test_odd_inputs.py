@@ -190,7 +190,7 @@ REFUSED_SETTINGS = [
     ),
     ("window_forecaster", partial(lib.window_forecaster, len), "distribution", "distribution", NO_FUNCTION[1:]),
     ("network_forecaster", lib.network_forecaster, "network", "network", [*NO_FUNCTION, *NO_NETWORK]),
-    ("conformal", partial(lib.conformal, past=WINDOWS, future=LATER), "forecaster", "forecaster", NO_FORECASTER),
+    ("conformal", partial(lib.conformal, lookback=WINDOWS, future=LATER), "forecaster", "forecaster", NO_FORECASTER),
     ("conformal", partial(INTERVALS, WINDOWS, 2), "coverage", "coverage", [*NO_SHARE, 0.99]),
     ("central_interval", partial(central_interval, coverage=0.9), "distribution", "distribution", [None, WINDOWS]),
     ("central_interval", partial(central_interval, NORMAL), "coverage", "coverage", [*NO_SHARE, 1 - 1e-12]),
@@ -242,8 +242,8 @@ REFUSED_SETTINGS = [
     ("SignalBatch", batch, "noise_std", "noise_std", [None, 0.1, BATCH.noise_std[:1]]),
     ("SignalBatch", batch, "lookback", "lookback", [*NO_COUNT, 41]),
     (
-        "SignalBatch, joined",
-        SignalBatch.joined,
+        "SignalBatch, concatenate",
+        SignalBatch.concatenate,
         "batches",
         "batches",
         [None, [], [None], 5],
@@ -352,7 +352,7 @@ REFUSED_SETTINGS = [
     ("measured_windows", partial(measured_windows, "oil"), "horizon", "horizon", NO_COUNT),
     (
         "relative_errors",
-        partial(relative_errors, past=WINDOWS, future=LATER),
+        partial(relative_errors, lookback=WINDOWS, future=LATER),
         "forecaster",
         "forecaster",
         NO_FORECASTER,
@@ -426,9 +426,9 @@ REFUSED_SETTINGS = [
 ]
 CALIBRATED = {  # with windows alone
     "noise_level of the lookback": noise_level,
-    "conformal with past": lambda windows: lib.conformal(lib.persistence(), windows, LATER),
+    "conformal with lookback": lambda windows: lib.conformal(lib.persistence(), windows, LATER),
     "conformal with future": lambda windows: lib.conformal(lib.persistence(), WINDOWS, windows),
-    "relative_errors with past": lambda windows: relative_errors(lib.persistence(), windows, LATER),
+    "relative_errors with lookback": lambda windows: relative_errors(lib.persistence(), windows, LATER),
     "relative_errors with future": lambda windows: relative_errors(lib.persistence(), WINDOWS, windows),
 }
 BAD_ESTIMATES = {
@@ -718,7 +718,7 @@ def test_noise_has_the_unit_of_its_windows(unit):
 def test_scores_at_the_end_of_all_numbers():
     tiny = Normal(torch.zeros(1), 1e-38)
     assert normal_crps(tiny, torch.full((1,), 3e38)) == 3e38
-    with pytest.raises(ValueError, match=r"samples must have sums within the range of numbers, got up to 1e\+308"):
+    with pytest.raises(ValueError, match=r"samples must have a finite sum, got values up to 1e\+308"):
         lib.bootstrap_interval([1e308, 1e308, -1e308])
     plain = lib.bootstrap_interval(SERIES)
     for samples in (list(SERIES), torch.tensor(SERIES), pd.Series(SERIES), SERIES.astype(object).tolist()):

@@ -1,4 +1,4 @@
-"""One table for every method: its errors on every cell of the grid."""
+"""Scores of forecasters on every cell of the grid, as a table."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from harmonics_lib.forecasters.base import ForecastFunction, check_forecaster_fu
 from harmonics_lib.signals.process import SignalBatch
 
 if TYPE_CHECKING:
-    import pandas as pd  # at run time only where a table is made: importing it takes half a second
+    import pandas as pd  # at run time imported late: it takes half a second
 
 
-#: Steps that the table of the grid has one by one, and horizons over which it has the mean of all steps.
+#: Single steps ahead that the table has rows for, and horizons over which it averages all steps.
 STEPS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 50)
 HORIZONS = (5, 10, 20, 50)
-#: The columns that say which cell of the grid a row is of.
+#: The columns that identify the cell of a row.
 CELL = ("components", "noise_std", "periods")
 _STEPS = ("step_from", "step_to")
 
@@ -35,40 +35,45 @@ def evaluate(
 ) -> pd.DataFrame:
     """Score every forecaster on every cell of the grid, against the clean continuation.
 
-    The table has the columns of the published one, ``load_table("grid")``, so that ``pd.concat`` of the
-    two puts a method of your own among ours.
+    The table has the columns of the published table ``load_table("grid")``: ``pd.concat`` of the two
+    compares your method with ours.
 
-    Methods and cells are scored by joblib, one after the other unless it is told otherwise:
-    ``with joblib.parallel_config(backend="loky", n_jobs=8):`` around the call shares them among
-    processes, ``backend="dask"`` or ``"ray"`` among machines. The table is the same.
+    joblib scores methods and cells, one after the other by default. Under
+    ``with joblib.parallel_config(backend="loky", n_jobs=8):`` it distributes them over processes, with
+    ``backend="dask"`` or ``"ray"`` over machines. The table is the same.
 
     Args:
         forecasters: by name.
-        grid: the published one unless given.
-        oracles: methods that are shown the truth: functions of a cell's batch that return its forecaster.
-        progress: show a bar.
+        grid: the cells; by default the published grid.
+        oracles: methods that are given the truth, by name: functions of a cell's batch that return its forecaster.
+        progress: show a progress bar.
 
     Returns:
-        A row for each method, cell, and range of steps ``step_from`` to ``step_to``: ``mse`` with
-        its 95 % bootstrap interval (``low``, ``high``) over signals, ``median_mse``, ``nmse_db``, and
-        ``crps``, the mean continuous ranked probability score (see ``normal_crps``; the absolute
-        error of a forecaster that gives no distribution); for the cell, the number of ``unstable``
-        forecasts.
+        A row for each method, cell, and range of steps ``step_from`` to ``step_to``. Its columns are
+        ``mse`` with its 95 % bootstrap interval (``low``, ``high``) over signals, ``median_mse``,
+        ``nmse_db``, ``crps`` (see ``normal_crps``; the absolute error of a forecaster without a
+        distribution) and the number of ``unstable`` forecasts of the cell.
 
     Raises:
-        ValueError: what are no forecasters or grid; a forecast of the wrong shape or that is not finite.
+        ValueError: the forecasters or the grid are not such, or a forecast has the wrong shape or is not finite.
+
+    Example:
+        >>> from harmonics_lib import Grid, persistence
+        >>> table = evaluate({"persistence": persistence()}, Grid((1,), (0.0,), (True,), size=10, horizon=5))
+        >>> list(table.step_to)
+        [1, 2, 3, 5, 5]
     """
     import pandas as pd
     from joblib import Parallel, delayed
 
-    for name, forecaster in _check_named("forecasters", forecasters).items():
+    for name, forecaster in _check_functions("forecasters", forecasters).items():
         check_forecaster_function(f"forecasters[{name!r}]", forecaster)
-    informed = _check_named("oracles", {} if oracles is None else oracles)
-    if not forecasters and not informed:
+    oracles = _check_functions("oracles", {} if oracles is None else oracles)
+    if not forecasters and not oracles:
         raise ValueError("forecasters must name at least one forecaster, got none")
     grid = Grid() if grid is None else check_kind("grid", grid, Grid, "a Grid")
     makers: list[tuple[str, Callable, bool]] = [(name, method, False) for name, method in forecasters.items()]
-    makers += [(name, make, True) for name, make in informed.items()]
+    makers += [(name, make, True) for name, make in oracles.items()]
     jobs = [(*maker, *cell) for cell in grid.cells().items() for maker in makers]  # a cell's methods in a row
     jobs = tqdm(jobs, disable=not progress, desc="grid")
     table = pd.concat(Parallel()(delayed(_evaluate_cell)(*job) for job in jobs))
@@ -76,7 +81,7 @@ def evaluate(
 
 
 def _evaluate_cell(name: str, method: Callable, oracle: bool, cell: tuple, test: FrozenSet) -> pd.DataFrame:
-    """The rows of one method and one cell; an ``oracle`` makes its forecaster from the cell's signals."""
+    """The rows of one method and one cell; an ``oracle`` builds its forecaster from the cell's signals."""
     batch = test.batch()
     rows = score_cell(method(batch) if oracle else method, batch)
     for place, (column, value) in enumerate(zip(["method", *CELL], (name, *cell), strict=True)):
@@ -85,14 +90,14 @@ def _evaluate_cell(name: str, method: Callable, oracle: bool, cell: tuple, test:
 
 
 def score_cell(forecaster: ForecastFunction, batch: SignalBatch) -> pd.DataFrame:
-    """The rows of ``evaluate`` for signals of one cell, a row for each range of steps; computed in one thread."""
+    """The rows of ``evaluate`` for the signals of one cell, one for each range of steps, computed in one thread."""
     import pandas as pd
 
     horizon = batch.future.shape[1]
     with cpu_threads(1):
-        scored = score_batch(forecaster, batch, horizon)
+        result = score_batch(forecaster, batch, horizon)
     spans = sorted({(h, h) for h in STEPS if h <= horizon} | {(1, h) for h in HORIZONS if h <= horizon})
-    samples = _over(spans, scored.errors)  # (B, spans)
+    samples = _average_spans(spans, result.errors)  # (B, spans)
     low, high = bootstrap_interval(samples)
     mse = samples.mean(axis=0)
     columns = {
@@ -100,15 +105,15 @@ def score_cell(forecaster: ForecastFunction, batch: SignalBatch) -> pd.DataFrame
         "low": low,
         "high": high,
         "median_mse": np.median(samples, axis=0),
-        "nmse_db": decibels(mse, _over(spans, scored.power)),
-        "crps": _over(spans, scored.ranked).mean(axis=0),
+        "nmse_db": decibels(mse, _average_spans(spans, result.power)),
+        "crps": _average_spans(spans, result.ranked).mean(axis=0),
     }
     table = pd.DataFrame(spans, columns=_STEPS)
     rounded = {name: [float(f"{value:.4g}") for value in values] for name, values in columns.items()}
-    return table.assign(**rounded, unstable=scored.unstable)  # so many digits that saving changes none
+    return table.assign(**rounded, unstable=result.unstable)  # rounded as in the published table
 
 
-def _check_named(name: str, functions: Mapping[str, Callable]) -> Mapping[str, Callable]:
+def _check_functions(name: str, functions: Mapping[str, Callable]) -> Mapping[str, Callable]:
     """``functions``, if it maps names to functions."""
     for key, function in check_kind(name, functions, Mapping, "a mapping from names to functions").items():
         check_kind(f"a name of {name}", key, str, "a text")
@@ -117,22 +122,30 @@ def _check_named(name: str, functions: Mapping[str, Callable]) -> Mapping[str, C
 
 
 def _check_table(name: str, table: pd.DataFrame, columns: Sequence[str]) -> None:
-    """Raise ``ValueError`` unless ``table`` has these columns of a table of ``evaluate``."""
+    """Raise ``ValueError`` unless ``table`` is a table of ``evaluate`` with these columns."""
     import pandas as pd
 
     check_kind(name, table, pd.DataFrame, "a table of evaluate")
     if missing := [column for column in columns if column not in table]:
-        raise ValueError(f"{name} must have the columns of a table of evaluate, got none called {join_values(missing)}")
+        raise ValueError(f"{name} must have the columns of evaluate's table, got one without {join_values(missing)}")
 
 
 def over_horizon(table: pd.DataFrame, horizon: int, **cell) -> pd.DataFrame:
-    """The rows of a table of ``evaluate`` that hold means over the first ``horizon`` steps.
+    """The rows of a table of ``evaluate`` that are means over the first ``horizon`` steps.
 
     Args:
-        cell: what ``method``, ``components``, ``noise_std`` or ``periods`` have to be: a value, or several.
+        table: as ``evaluate`` returns it.
+        horizon: number of steps.
+        cell: a value or a list of values for ``method``, ``components``, ``noise_std`` or ``periods``.
 
     Raises:
-        ValueError: what is no such table, or a horizon or a cell that the table does not have.
+        ValueError: the table is of another kind, or does not have the horizon or the cell.
+
+    Example:
+        >>> from harmonics_lib import load_table
+        >>> rows = over_horizon(load_table("grid"), 10, method="auto", components=5, noise_std=0.1)
+        >>> sorted(rows.periods)
+        ['any', 'whole']
     """
     _check_table("table", table, _STEPS)
     horizon = check_whole("horizon", horizon)
@@ -143,14 +156,14 @@ def over_horizon(table: pd.DataFrame, horizon: int, **cell) -> pd.DataFrame:
 
 
 def single_steps(table: pd.DataFrame, **cell) -> pd.DataFrame:
-    """The rows of a table of ``evaluate`` that hold single steps; ``cell`` and errors as in ``over_horizon``."""
+    """The rows of a table of ``evaluate`` for single steps; ``cell`` and errors as in ``over_horizon``."""
     _check_table("table", table, _STEPS)
     return _select(table[table.step_from == table.step_to], cell).sort_values("step_to")
 
 
 def _select(rows: pd.DataFrame, cell: dict) -> pd.DataFrame:
     for column, wanted in cell.items():
-        check_choice("what is selected by", column, list(rows))
+        check_choice("a selection's column", column, list(rows))
         values = list(wanted) if isinstance(wanted, (list, tuple, set)) else [wanted]
         if not all(map(np.isscalar, values)):
             raise ValueError(f"{column} must be a value or a list of values, got {describe(wanted)}")
@@ -161,6 +174,6 @@ def _select(rows: pd.DataFrame, cell: dict) -> pd.DataFrame:
     return rows
 
 
-def _over(spans: list[tuple[int, int]], values: np.ndarray) -> np.ndarray:
-    """(…, spans) means of values (…, H) over the steps from first to last of each span."""
+def _average_spans(spans: list[tuple[int, int]], values: np.ndarray) -> np.ndarray:
+    """(…, spans) means of values (…, H) over the steps from the first to the last of each span."""
     return np.stack([values[..., first - 1 : last].mean(axis=-1) for first, last in spans], axis=-1)

@@ -1,4 +1,4 @@
-"""Intervals by the bootstrap."""
+"""Bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -10,20 +10,32 @@ from harmonics_lib.arguments import check_coverage, check_whole, describe
 
 
 def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples: int = 1000, block: int = 1) -> tuple:
-    """Percentile bootstrap interval (low, high) of the mean of ``samples`` (B, …) over B (Efron 1979).
+    """Percentile bootstrap interval (low, high) of the mean of ``samples`` (B, …) over B.
 
-    Samples that follow one another in time are drawn in blocks, so that what neighbours share is kept
-    (Künsch 1989; blocks go on at the beginning where the end is reached, Politis and Romano 1992).
+    The intervals are those of ``scipy.stats.bootstrap``, computed a hundred times faster: the mean of a
+    resample is a product of the samples with the number of times that each was drawn.
 
-    The mean of a resample is a product with the numbers of times that each sample was drawn: a
-    hundred times faster than gathering resamples, as ``scipy.stats.bootstrap`` does, whose
-    intervals these are.
+    Args:
+        samples: (B, …) finite numbers.
+        confidence: share of intervals that cover the mean.
+        resamples: number of bootstrap resamples.
+        block: samples are drawn in circular blocks of this length, which preserves the correlation of neighbours.
+
+    Returns:
+        Two floats for samples (B,), else two arrays (…).
 
     Raises:
-        ValueError: samples that are no finite numbers, a confidence that is not between 0 and 1, no
-            resamples, or a block that is longer than the samples.
+        ValueError: the samples are not finite numbers, the confidence is not between 0 and 1, there are no
+            resamples, or the block is longer than the samples.
+
+    Sources: Efron (1979); Künsch (1989) for blocks; Politis and Romano (1992) for circular ones.
+
+    Example:
+        >>> low, high = bootstrap_interval(np.arange(100.0))
+        >>> bool(low < 49.5 < high)
+        True
     """
-    samples = _finite_samples(samples)
+    samples = _check_samples(samples)
     check_coverage(confidence, "confidence")
     resamples = check_whole("resamples", resamples, maximum=1_000_000)
     block = check_whole("block", block, maximum=len(samples))
@@ -31,27 +43,27 @@ def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples:
     flat, means = samples.reshape(count, -1), []
     for batch in np.diff([*range(0, resamples, 50), resamples]):
         starts = rng.integers(0, count, (batch, -(-count // block)))
-        drawn = (starts[..., None] + np.arange(block)).reshape(batch, -1)[:, :count] % count
-        drawn += count * np.arange(batch)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=batch * count).reshape(batch, count)
-        means.append(times.astype(float) @ flat / count)
-    outside = 50 * (1 - confidence)
-    low, high = np.percentile(np.concatenate(means), [outside, 100 - outside], axis=0).reshape(2, *samples.shape[1:])
+        indices = (starts[..., None] + np.arange(block)).reshape(batch, -1)[:, :count] % count
+        indices += count * np.arange(batch)[:, None]
+        multiplicity = np.bincount(indices.ravel(), minlength=batch * count).reshape(batch, count)
+        means.append(multiplicity.astype(float) @ flat / count)
+    tail = 50 * (1 - confidence)  # percent
+    low, high = np.percentile(np.concatenate(means), [tail, 100 - tail], axis=0).reshape(2, *samples.shape[1:])
     return (float(low), float(high)) if samples.ndim == 1 else (low, high)
 
 
-def _finite_samples(samples) -> np.ndarray:
+def _check_samples(samples) -> np.ndarray:
     """(B, …) samples as an array, if they are finite numbers."""
     if np.ma.isMaskedArray(samples):
-        raise ValueError("samples must be an array without a mask, got a masked one; give samples.compressed()")
+        raise ValueError("samples must be an array without a mask, got a masked array; use samples.compressed()")
     try:
         array = np.asarray(samples)
-    except (ValueError, RuntimeError, TypeError) as error:  # rows of several lengths, a tensor without values
+    except (ValueError, RuntimeError, TypeError) as error:  # rows of unequal length, a tensor without values
         raise ValueError(f"samples must be an array (B, …) of numbers, got {describe(samples)}") from error
     if array.dtype.kind not in "biuf" or array.ndim == 0 or array.size == 0:
         raise ValueError(f"samples must be an array (B, …) of at least one number, got {describe(samples)}")
     if not np.isfinite(array).all():
         raise ValueError(f"samples must be finite, got NaN or infinity in {np.sum(~np.isfinite(array))} places")
     if not math.isfinite(len(array) * (largest := float(np.abs(array).max()))):
-        raise ValueError(f"samples must have sums within the range of numbers, got up to {largest:g}")
+        raise ValueError(f"samples must have a finite sum, got values up to {largest:g}")
     return array

@@ -1,4 +1,4 @@
-"""Errors of forecasts and of distributions, against the clean continuation."""
+"""Scores of forecasts and of predictive distributions, against the clean continuation."""
 
 from __future__ import annotations
 
@@ -55,30 +55,36 @@ class Score:
 
     @property
     def by_step(self) -> np.ndarray:
-        """(H,) mean over signals."""
+        """(H,) mean squared error of each step, over signals."""
         return self.errors.mean(axis=0)
 
     @property
     def by_signal(self) -> np.ndarray:
-        """(B,) mean over steps."""
+        """(B,) mean squared error of each signal, over steps."""
         return self.errors.mean(axis=1)
 
     @property
     def nmse_db(self) -> float:
-        """Mean squared error relative to the power of what is predicted, in dB."""
+        """Mean squared error relative to the power of the clean continuation, in dB."""
         return float(decibels(self.mse, self.power.mean()))
 
     def interval(self, by_step: bool = False) -> tuple:
-        """95 % bootstrap interval over signals, of the mean or, (H,) each, of the mean at every step."""
+        """95 % bootstrap interval over signals of ``mse``, or of ``by_step`` as two arrays (H,)."""
         return bootstrap_interval(self.errors if by_step else self.by_signal)
 
 
 def score(forecaster: ForecastFunction, test: FrozenSet, horizon: int) -> Score:
-    """Forecast the first ``horizon`` samples after the lookback of every signal in ``test``.
+    """Forecast the first ``horizon`` samples after the lookback of every signal in ``test``, and score them.
 
     Raises:
-        ValueError: what is no forecaster or test set, a horizon beyond the test set's, a forecast of the wrong
-            shape or one that is not finite.
+        ValueError: the forecaster or the test set is not one, the horizon is beyond the test set's, or the forecast
+            has the wrong shape or is not finite.
+
+    Example:
+        >>> from harmonics_lib import FrozenSet, HarmonicProcess, linear_prediction
+        >>> test = FrozenSet("example", HarmonicProcess((3, 6)), size=100)
+        >>> score(linear_prediction(), test, horizon=5).mse < 1e-6
+        True
     """
     check_kind("test", test, FrozenSet, "a FrozenSet, such as FROZEN_SETS['mixtures_3_6']")
     horizon = check_whole("horizon", horizon, maximum=test.horizon)
@@ -86,7 +92,7 @@ def score(forecaster: ForecastFunction, test: FrozenSet, horizon: int) -> Score:
 
 
 def score_batch(forecaster: ForecastFunction, batch: SignalBatch, horizon: int) -> Score:
-    """The same for a batch of signals, whose settings the caller has checked."""
+    """``score`` of the signals of a batch, without checks of the arguments."""
     forecast, prediction = _forecast(forecaster, batch.past, horizon)
     truth = batch.future[:, :horizon]
     limit = LIMIT * batch.past.abs().amax(dim=1, keepdim=True)
@@ -98,30 +104,38 @@ def score_batch(forecaster: ForecastFunction, batch: SignalBatch, horizon: int) 
     )
 
 
-def _forecast(forecaster: ForecastFunction, past: Tensor, horizon: int) -> tuple[Tensor, Prediction | None]:
-    """(B, horizon) forecasts of windows and, of a forecaster that knows it, their distribution."""
+def _forecast(forecaster: ForecastFunction, lookback: Tensor, horizon: int) -> tuple[Tensor, Prediction | None]:
+    """Forecasts (B, horizon) and, from a probabilistic forecaster, their distribution."""
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore", UnstableForecast)  # counted instead
-        forecast, prediction = ask(forecaster, past.clone(), horizon)  # a forecaster may write into what it is given
+        forecast, prediction = ask(forecaster, lookback.clone(), horizon)  # a copy: a forecaster may change its input
     if not torch.isfinite(forecast.double().square()).all():
-        raise ValueError(f"expected a forecast whose squares are finite, got up to {forecast.abs().max():g}")
+        raise ValueError(f"expected a forecast with finite squares, got values up to {forecast.abs().max():g}")
     return forecast, prediction
 
 
 def normal_crps(distribution: Normal, truth: Tensor) -> Tensor:
-    """Continuous ranked probability score of normal distributions: how far their mass lies from ``truth``.
+    """Continuous ranked probability score (CRPS) of normal distributions.
 
-    The integral of the squared difference of two distribution functions, the forecast's and the
-    step at the truth. It is in the unit of the truth, is the absolute error where the forecast is
-    a point, and is least on average for one who states the distribution that he believes.
+    The CRPS is the integral of the squared difference between the distribution function of the
+    forecast and the step function at the truth. It has the unit of the truth and equals the absolute
+    error of a point forecast. It is a proper score: the true distribution minimises its expectation.
 
     Args:
-        distribution: of any shape, and truth: of the same.
+        distribution: normal distributions of any shape.
+        truth: a tensor of the same shape.
+
+    Returns:
+        A tensor of that shape.
 
     Raises:
-        ValueError: what is no normal distribution, or a truth of another shape or that is not finite.
+        ValueError: the distribution is not normal, or the truth has another shape or is not finite.
 
     Source: Gneiting and Raftery (2007), section 4.2.
+
+    Example:
+        >>> normal_crps(Normal(torch.zeros(2), torch.ones(2)), torch.tensor([0.0, 3.0]))
+        tensor([0.2337, 2.4364])
     """
     _check_truth(distribution, truth)
     standard = Normal(torch.zeros_like(truth), 1.0)
@@ -129,14 +143,18 @@ def normal_crps(distribution: Normal, truth: Tensor) -> Tensor:
     z = distance / distribution.stddev
     density = standard.log_prob(z).exp()
     ranked = distribution.stddev * (z * (2 * standard.cdf(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
-    return torch.where(z.isinf(), distance.abs(), ranked)  # so many deviations away it is a point
+    return torch.where(z.isinf(), distance.abs(), ranked)  # a standard deviation of about 0: a point forecast
 
 
 def calibration(distribution: Normal, truth: Tensor, coverages: Sequence[float]) -> np.ndarray:
-    """(C,) shares of ``truth`` (B, H) inside the central intervals of these C coverages: equal to them, at best.
+    """(C,) shares of ``truth`` (B, H) inside the central intervals of C nominal coverages.
+
+    A calibrated distribution has shares equal to the coverages.
 
     Raises:
-        ValueError: as ``normal_crps``; a coverage that is not between 0 and 1.
+        ValueError: as for ``normal_crps``; or a coverage is not between 0 and 1.
+
+    Source: Gneiting, Balabdaoui and Raftery (2007).
     """
     _check_truth(distribution, truth)
     try:
@@ -148,7 +166,7 @@ def calibration(distribution: Normal, truth: Tensor, coverages: Sequence[float])
 
 
 def _check_truth(distribution: Normal, truth: Tensor) -> None:
-    """Raise ``ValueError`` unless these are a normal distribution and a finite tensor of its shape."""
+    """Raise ``ValueError`` unless the arguments are a normal distribution and a finite tensor of its shape."""
     check_kind("distribution", distribution, Normal, "a torch Normal")
     if not isinstance(truth, Tensor) or not truth.is_floating_point():
         raise ValueError(f"truth must be a floating-point torch tensor, got {describe(truth)}")

@@ -14,16 +14,17 @@ from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, check_pr
 
 @dataclass(frozen=True)
 class FrozenSet:
-    """A test set that never changes: the same signals on every machine, in double precision.
+    """A fixed test set: the same signals on every machine, in double precision.
 
     Args:
-        process: the distribution.
+        name: of its random stream; sets that differ only in their noise have the same clean signals.
+        process: the distribution of the signals.
         size: number of signals.
-        lookback, horizon: samples that are seen, and predicted at the most.
-        name: of its random stream; sets that differ in their noise only have the same clean signals.
+        lookback: samples that a forecaster is given.
+        horizon: largest number of samples to forecast.
 
     Raises:
-        ValueError: settings out of range or of the wrong type.
+        ValueError: a setting is out of range or of the wrong type.
     """
 
     name: str
@@ -39,20 +40,20 @@ class FrozenSet:
         _set_sizes(self)
 
     def batch(self) -> SignalBatch:
-        """The signals, (size, lookback + horizon): a copy, which may be written into."""
-        drawn = draw_once(self)
-        return replace(drawn, **{name: value.clone() for name, value in vars(drawn).items() if name != "lookback"})
+        """The signals (size, lookback + horizon), as a copy that the caller may change."""
+        batch = draw_once(self)
+        return replace(batch, **{name: value.clone() for name, value in vars(batch).items() if name != "lookback"})
 
 
 def _set_sizes(test: FrozenSet | Grid) -> None:
-    """Size, lookback and horizon of a test set as ints, if they are good."""
+    """Check size, lookback and horizon of a test set and store them as ints."""
     for name, most in (("size", 10**8), ("lookback", 10**6), ("horizon", FARTHEST)):
         object.__setattr__(test, name, check_whole(name, getattr(test, name), maximum=most))
 
 
 @lru_cache(maxsize=4)
 def draw_once(test: FrozenSet) -> SignalBatch:
-    """The signals themselves, for who reads them only: drawing a large set takes a second, a copy a tenth of one."""
+    """The signals of a test set, cached; the caller must not change them. Drawing a large set takes a second."""
     generator = random_stream(0, f"frozen set {test.name}")
     return test.process.sample(
         test.size, test.lookback + test.horizon, test.lookback, generator=generator, dtype=torch.float64
@@ -74,10 +75,10 @@ FROZEN_SETS = {
 class Grid:
     """The cells on which every method is compared: numbers of components, levels of noise, kinds of periods.
 
-    Cells that differ in noise only hold the same clean signals, so that what noise costs is seen signal by signal.
+    Cells that differ only in noise have the same clean signals, so that the effect of noise is paired.
 
     Raises:
-        ValueError: settings out of range or of the wrong type.
+        ValueError: a setting is out of range or of the wrong type.
     """
 
     components: tuple[int, ...] = (1, 2, 5, 10, 20, 45)
@@ -96,7 +97,7 @@ class Grid:
         for name in ("components", "noise_std"):
             if ranges := [value for value in getattr(self, name) if not is_number(value)]:
                 raise ValueError(f"{name} must be numbers, one for each cell, got {describe(ranges[0])}")
-        self.cells()  # whose processes check the values
+        self.cells()  # building the processes checks the values
 
     def cells(self) -> dict[tuple[int, float, str], FrozenSet]:
         """The test sets by (components, noise_std, "whole" or "any" periods)."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harmonics_lib.arguments import check_name, describe
-from harmonics_lib.checksums import read_intact
+from harmonics_lib.checksums import read_verified
 from harmonics_lib.forecasters.base import Forecaster, network_forecaster
 from harmonics_lib.networks.registry import build
 from harmonics_lib.paths import published_dirs
@@ -33,7 +33,7 @@ def _place(name: str) -> str:
 def _intact_run(root: Path, folder: Path, needed: Iterable[str] = _RUN_FILES) -> Path:
     """The folder of a published run, if the files that are needed are those that were published."""
     for file in filter(Path.exists, (folder / name for name in needed)):
-        read_intact(root, file)
+        read_verified(root, file)
     return folder
 
 

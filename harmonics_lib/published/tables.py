@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harmonics_lib.arguments import check_choice, check_name
-from harmonics_lib.checksums import read_intact
+from harmonics_lib.checksums import read_verified
 from harmonics_lib.paths import published_dirs, results_dir
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def load_table(name: str) -> pd.DataFrame:
     import pandas as pd
 
     root, path = _find("metrics", f"{check_choice('name', name, TABLES)}.csv")
-    content = read_intact(root, path)
+    content = read_verified(root, path)
     try:
         return pd.read_csv(io.BytesIO(content))
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
@@ -86,7 +86,7 @@ def published_metrics() -> list[str]:
 
 def _load_json(kind: str, name: str) -> dict:
     root, path = _find(kind, f"{check_name(name)}.json")
-    content = read_intact(root, path)
+    content = read_verified(root, path)
     try:
         return json.loads(content)
     except ValueError as error:

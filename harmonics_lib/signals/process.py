@@ -103,7 +103,7 @@ class SignalBatch:
         return self.clean[:, self.lookback :]
 
     @classmethod
-    def joined(cls, batches: Sequence["SignalBatch"]) -> "SignalBatch":
+    def concatenate(cls, batches: Sequence["SignalBatch"]) -> "SignalBatch":
         """One batch with the signals of several batches of the same lookback and length.
 
         Raises:

@@ -70,7 +70,9 @@ class Stage:
         length, count = self.lookback + self.horizon, len(self.processes)
         shares = [(size + place) // count for place in reversed(range(count))]
         drawn = [(process, share) for process, share in zip(self.processes, shares, strict=True) if share]
-        return SignalBatch.joined([p.sample(share, length, self.lookback, generator=generator) for p, share in drawn])
+        return SignalBatch.concatenate(
+            [p.sample(share, length, self.lookback, generator=generator) for p, share in drawn]
+        )
 
 
 @dataclass(frozen=True)

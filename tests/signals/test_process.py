@@ -160,7 +160,7 @@ def test_joined_batches_hold_the_signals_of_all_with_unused_slots_silent():
         HarmonicProcess(count, noise_std=0.1).sample(3, 30, 20, generator=random_stream(0, "joined"))
         for count in (2, 5)
     )
-    both = SignalBatch.joined([few, many])
+    both = SignalBatch.concatenate([few, many])
     assert len(both) == 6
     torch.testing.assert_close(both.clean[:3], few.clean)
     torch.testing.assert_close(both.periods[3:], many.periods)
