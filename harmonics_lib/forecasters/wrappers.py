@@ -1,4 +1,4 @@
-"""Forecasters made of others: of a window beside its line, or of its changes; and intervals by their past errors."""
+"""Wrappers of forecasters: detrending, differencing, and conformal intervals from past errors."""
 
 import math
 from dataclasses import dataclass, field
@@ -26,63 +26,70 @@ from harmonics_lib.forecasters.window import Window
 
 @dataclass(frozen=True, eq=False)
 class conformal:
-    """Intervals around forecasts, from windows whose continuation is known.
+    """Intervals around forecasts by split conformal prediction, from windows with known continuations.
 
-    For each step ahead, the errors on these windows are sorted; an interval extends as far
-    to both sides as the share ``coverage`` of them. If a new window is exchangeable with these,
-    whatever the process and however bad the forecaster, its sample falls inside with at
-    least that probability, on average over windows. Errors are compared in units of the
-    standard deviation of the observed samples where the forecaster has a distribution, so that intervals
-    are wide where it is uncertain, else in peaks of their window.
+    The half-width of an interval is a quantile of the absolute errors on the calibration windows, for
+    each step ahead. If a new window is exchangeable with the calibration windows, its sample is
+    inside with probability ``coverage`` or more, on average over windows. This holds for any process
+    and any forecaster. Errors are scaled by the predicted standard deviation of the observed samples
+    if the forecaster has a distribution, and by the peak of the window otherwise.
 
     Args:
-        forecaster: whose forecasts are in the middle of the intervals.
-        past: (n, N) windows for calibration; future: (n, H) their continuations. With observed
-            futures the intervals are for observed samples, with clean ones for the clean continuation.
+        forecaster: its forecasts are the centres of the intervals.
+        lookback: (n, N) windows for calibration.
+        future: (n, H) their continuations. Observed futures give intervals for observed samples, clean
+            futures give intervals for the clean continuation.
 
     Raises:
-        ValueError: windows that are not (n, N) and (n, H), or not finite; forecasts of another shape.
+        ValueError: the windows are not (n, N) and (n, H), or not finite; or the forecasts have another shape.
 
     Sources: Vovk, Gammerman and Shafer (2005); Lei et al. (2018), section 2.2, scaled as in their section 5.2.
+
+    Example:
+        >>> from harmonics_lib import measured_windows, persistence
+        >>> lookback, future = measured_windows("sunspots", horizon=3)
+        >>> low, high = conformal(persistence(), lookback, future)(lookback[:1], horizon=3, coverage=0.9)
+        >>> low.shape
+        torch.Size([1, 3])
     """
 
     forecaster: ForecastFunction
-    past: Tensor = field(repr=False)
+    lookback: Tensor = field(repr=False)
     future: Tensor = field(repr=False)
     _ratios: Tensor = field(init=False, repr=False)
 
     def __post_init__(self):
         check_forecaster_function("forecaster", self.forecaster)
-        check_windows("past", self.past)
+        check_windows("lookback", self.lookback)
         check_windows("future", self.future)
-        if len(self.past) != len(self.future):
+        if len(self.lookback) != len(self.future):
             raise ValueError(
-                f"past and future must be of the same windows, got {len(self.past)} and {len(self.future)}"
+                f"lookback and future must have as many windows, got {len(self.lookback)} and {len(self.future)}"
             )
-        centre, scale = _centre_and_scale(self.forecaster, self.past, self.future.shape[1])
-        ratios = ((self.future - centre).abs() / scale).sort(dim=0).values  # (n, H), each step in rising order
+        centre, scale = _centre_and_scale(self.forecaster, self.lookback, self.future.shape[1])
+        ratios = ((self.future - centre).abs() / scale).sort(dim=0).values  # (n, H), ascending for each step
         object.__setattr__(self, "_ratios", ratios)
 
     def __call__(self, lookback: Tensor, horizon: int, coverage: float) -> tuple[Tensor, Tensor]:
         """The ends (low, high) of the intervals, (B, horizon) each, for windows (B, N) and at most H steps.
 
         Raises:
-            ValueError: a bad lookback or horizon, or a coverage for which n windows are too few.
+            ValueError: the lookback or the horizon is invalid, or n windows are too few for the coverage.
         """
         horizon, steps = check_horizon(horizon), self.future.shape[1]
         if horizon > steps:
             raise ValueError(f"horizon must be at most {steps}, that of the calibration, got {horizon}")
         rank = conformal_rank(len(self._ratios), coverage)
         centre, scale = _centre_and_scale(self.forecaster, lookback, horizon)
-        reach = self._ratios[rank - 1, :horizon].to(lookback) * scale
-        return centre - reach, centre + reach
+        half_width = self._ratios[rank - 1, :horizon].to(lookback) * scale
+        return centre - half_width, centre + half_width
 
 
 def conformal_rank(count: int, coverage: float) -> int:
-    """Which of ``count`` errors in rising order an error to come stays within, with probability ``coverage`` or more.
+    """The rank, among ``count`` errors in ascending order, that bounds a new error with probability ``coverage``.
 
     Raises:
-        ValueError: a coverage that is not between 0 and 1, or is too close to 1 for so few errors.
+        ValueError: the coverage is not between 0 and 1, or too close to 1 for so few errors.
     """
     check_coverage(coverage)
     if count < least_count(coverage):
@@ -93,18 +100,18 @@ def conformal_rank(count: int, coverage: float) -> int:
 
 
 def least_count(coverage: float) -> int:
-    """Number of errors from which on one of them bounds an error to come with probability ``coverage``."""
+    """Smallest number of errors of which the largest bounds a new error with probability ``coverage``."""
     return max(1, math.ceil(coverage / (1 - coverage) - 1e-9))
 
 
 def _centre_and_scale(forecaster: ForecastFunction, lookback: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-    """(B, horizon) forecasts, and (B, horizon) or (B, 1) the unit of their errors."""
+    """Forecasts (B, horizon), and the scale of their errors, (B, horizon) or (B, 1)."""
     check_lookback(lookback, horizon)
-    ahead, prediction = ask(forecaster, lookback, horizon)
+    forecast, prediction = ask(forecaster, lookback, horizon)
     if prediction is not None:
-        return ahead, prediction.observed.stddev
+        return forecast, prediction.observed.stddev
     peak = lookback.abs().amax(dim=1, keepdim=True)
-    return ahead, torch.where(peak > 0, peak, 1.0)
+    return forecast, torch.where(peak > 0, peak, 1.0)
 
 
 @dataclass(frozen=True)

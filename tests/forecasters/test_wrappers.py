@@ -93,7 +93,7 @@ def test_what_cannot_be_promised_is_refused():
         intervals(past, 2, 95)
     with pytest.raises(ValueError, match="horizon must be at most 2, that of the calibration, got 3"):
         intervals(past, 3, 0.9)
-    with pytest.raises(ValueError, match="past and future must be of the same windows, got 9 and 8"):
+    with pytest.raises(ValueError, match="lookback and future must have as many windows, got 9 and 8"):
         conformal(persistence(), past, future[:8])
 
 

@@ -108,7 +108,7 @@ def test_every_published_table_is_described_and_intact(monkeypatch):
 def test_results_that_are_not_there_are_refused_when_they_are_read(monkeypatch, tmp_path):
     monkeypatch.setenv("HARMONICS_RESULTS", str(tmp_path / "typo"))
     for load in (lambda: load_table("grid"), lambda: load_metrics("05_curriculum")):
-        with pytest.raises(ValueError, match=r"HARMONICS_RESULTS must name a folder that is there, got .*typo"):
+        with pytest.raises(ValueError, match=r"HARMONICS_RESULTS must name a folder that exists, got .*typo"):
             load()
 
 
