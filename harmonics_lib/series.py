@@ -1,4 +1,4 @@
-"""A forecast of a plain series: a window chosen, an interval learned, an index that goes on."""
+"""``forecast``: the next samples of a plain series, with an interval and a continued index."""
 
 from __future__ import annotations
 
@@ -20,37 +20,45 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SHORTEST, _LONGEST = 24, 200  # samples of a window
-_ORIGINS = 40  # of earlier forecasts, from whose errors an interval is learned
-_UNEVEN = 0.01  # of a step, by which labels may be off equal distances, as rounded ones are
+_ORIGINS = 40  # earlier forecasts, whose errors calibrate the interval
+_UNEVEN = 0.01  # of a step: largest deviation of labels from equal distances, for labels that were rounded
 
 
 def forecast(series: pd.Series | np.ndarray | Sequence[float], horizon: int, coverage: float = 0.9) -> pd.DataFrame:
-    """The next samples of a series that oscillates, with an interval.
+    """The next samples of an oscillating series, with an interval.
 
-    The last 200 samples, or all if there are fewer, are the window, and ``auto_forecaster``, which
-    knows a level and a slope beside sinusoids, continues it. The interval is learned from the
-    errors of 40 earlier forecasts of the series itself (rolling origins, Tashman 2000), made from at
-    least 24 samples each, by split conformal prediction, scaled by the standard deviation that was
-    predicted. In a series shorter than 250 samples or so they see less than the last one does, so
-    that the interval is rather too wide. Where fewer than coverage / (1 - coverage) of them can be
-    made, it is the model's own, which is too narrow.
+    ``auto_forecaster`` continues the last 200 samples, or all if there are fewer. Its model is sinusoids
+    beside a level and a slope. The interval comes from split conformal prediction: 40 earlier
+    forecasts of the same series (rolling origins), each from at least 24 samples, give errors in
+    units of the predicted standard deviation. Two limits apply. In a series shorter than about 250
+    samples the earlier forecasts use shorter windows than the last one, so the interval is too wide.
+    If fewer than coverage / (1 - coverage) earlier forecasts are possible, the interval is that of the
+    model's own distribution, which is too narrow.
 
     Args:
         series: samples at equal distances, at least 24: a pandas Series, an array or a list.
         horizon: number of samples to forecast.
-        coverage: share of the samples to be observed that the interval is meant to hold.
+        coverage: nominal share of future samples inside the interval.
 
     Returns:
-        A row for each sample to come with ``mean``, ``low`` and ``high``. The index goes on where that of the series
-        ends: in time, in periods or in equal steps; labels of other kinds, and arrays, go on as positions. A local
-        time that a change of the clock skips is moved to the end of the gap, one that comes twice is the first.
+        A row for each future sample with ``mean``, ``low`` and ``high``. The index continues that of the
+        series: in time, in periods or in equal steps. Arrays, and labels of other kinds, continue as
+        positions. A local time that a change of the clock skips is moved to the end of the gap; of a
+        local time that occurs twice, the first is taken.
 
     Warns:
-        UserWarning: the dates of the series fall, so that the forecast goes on into the past.
+        UserWarning: the dates of the series decrease, so the forecast continues into the past.
 
     Raises:
-        ValueError: a series that is not of one dimension, not of numbers, too short, constant, that has missing or
-            infinite values, or whose index leaves gaps; a horizon or a coverage out of range.
+        ValueError: the series is not one-dimensional, not numeric, too short or constant, has missing or infinite
+            values or an index with gaps; or the horizon or the coverage is out of range.
+
+    Source: Tashman (2000) for rolling origins; ``conformal`` for the interval.
+
+    Example:
+        >>> series = np.sin(2 * np.pi * np.arange(60) / 12)
+        >>> forecast(series, horizon=2).index.tolist()
+        [60, 61]
     """
     import pandas as pd
 
@@ -58,17 +66,17 @@ def forecast(series: pd.Series | np.ndarray | Sequence[float], horizon: int, cov
     values, index = _read(series)
     ahead = _continue_index(index, horizon)
     if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)) and index[-1] < index[0]:
-        warnings.warn("the dates of series fall, so its forecast goes on into the past; reverse it", stacklevel=2)
+        warnings.warn("the dates of series decrease, so its forecast continues into the past; reverse it", stacklevel=2)
     unit = _unit(values)
     columns = _mean_and_interval(torch.from_numpy(values / unit), horizon, coverage, auto_forecaster())
     table = unit * pd.DataFrame(dict(zip(("mean", "low", "high"), columns, strict=True)), index=ahead)
     if not np.isfinite(table).all(axis=None):
-        raise ValueError(f"series must be in a unit in which its forecast is a number, got up to {np.max(values):g}")
+        raise ValueError(f"series must be in a unit in which its forecast is finite, got up to {np.max(values):g}")
     return table
 
 
 def _unit(values: np.ndarray) -> float:
-    """1, or a power of two near the peak of (N,) numbers whose squares would leave the range of numbers."""
+    """1, or a power of two near the peak of values (N,) if their squares would overflow or underflow."""
     peak = np.abs(values).max()
     return 1.0 if 1e-100 < peak < 1e100 else 2.0 ** min(math.frexp(peak)[1], 1023)
 
@@ -76,7 +84,7 @@ def _unit(values: np.ndarray) -> float:
 def _mean_and_interval(
     past: Tensor, horizon: int, coverage: float, method: ProbabilisticForecaster
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(horizon,) forecasts and the lower and upper ends around them, after all samples (N,) of a series."""
+    """The (horizon,) forecasts after the samples ``past`` (N,), and the lower and upper ends of their intervals."""
     window = past[None, -_LONGEST:]
     prediction = method.distribution(window, horizon)
     earlier, later = _rolling_origins(past, horizon)
@@ -89,10 +97,10 @@ def _mean_and_interval(
 
 
 def _rolling_origins(past: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-    """(n, W) earlier windows of a series (N,), and (n, horizon) how each went on; n is 40, fewer if it is too short.
+    """Earlier windows (n, W) of a series (N,) and their continuations (n, horizon); n is at most 40.
 
-    The windows are as long as the last one, if that leaves enough of them. Their futures are
-    apart, if the series is long enough, else spread over all of it.
+    The windows are as long as the last one, if that leaves enough of them. Their continuations do not
+    overlap if the series is long enough; otherwise the origins are spread over all of it.
     """
     length = min(_LONGEST, max(_SHORTEST, len(past) - horizon - _ORIGINS + 1))
     if len(past) < length + horizon:
@@ -103,13 +111,13 @@ def _rolling_origins(past: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
     return windows[chosen, :length], windows[chosen, length:]
 
 
-def _one_dimension(series) -> np.ndarray | Sequence:
-    """A series that is no pandas one, if it has one dimension and no fields."""
+def _check_dimension(series) -> np.ndarray | Sequence:
+    """An array or sequence, if it has one dimension and no fields."""
     try:
         if isinstance(series, Tensor):
             series = (series.double() if series.is_floating_point() else series).numpy(force=True)
         array = np.asarray(series)
-    except (ValueError, TypeError, RuntimeError) as error:  # rows of several lengths, a tensor without values
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of unequal length, a tensor without values
         raise ValueError(f"series must have one dimension and values, got {describe(series)}") from error
     if array.ndim != 1:
         raise ValueError(f"series must have one dimension, got {type(series).__name__} of shape {array.shape}")
@@ -119,13 +127,13 @@ def _one_dimension(series) -> np.ndarray | Sequence:
 
 
 def _read(series) -> tuple[np.ndarray, pd.Index]:
-    """(N,) samples in double precision and their index; anything but a Series is numbered from 0."""
+    """(N,) samples in double precision, and their index: positions from 0 for anything but a Series."""
     import pandas as pd
 
-    series = series if isinstance(series, pd.Series) else pd.Series(_one_dimension(series))
+    series = series if isinstance(series, pd.Series) else pd.Series(_check_dimension(series))
     if len(series) < _SHORTEST:
         raise ValueError(f"series must have at least {_SHORTEST} samples, got {len(series)}")
-    series = series.infer_objects()  # numbers that a column of objects holds
+    series = series.infer_objects()  # numbers in a column of objects
     if not pd.api.types.is_any_real_numeric_dtype(series):
         raise ValueError(f"series must hold real numbers, got values of dtype {series.dtype}")
     values = series.to_numpy(dtype=float, na_value=math.nan, copy=True)
@@ -153,20 +161,20 @@ def _continue_index(index: pd.Index, horizon: int) -> pd.Index:
         following = pd.RangeIndex(len(index), len(index) + horizon)
     if following is None:
         raise ValueError(
-            "series must have an index of equal steps, without gaps, that can go on (resample it, or drop the index), "
-            f"got one of {index.dtype} from {index[0]} to {index[-1]}"
+            "series must have an index of equal steps without gaps that can be continued (resample the series or drop "
+            f"its index), got an index of {index.dtype} from {index[0]} to {index[-1]}"
         )
     return following.rename(index.name)
 
 
 def _continue_numbers(labels: np.ndarray, horizon: int) -> pd.Index | None:
-    """The next numbers, or None where their steps are not equal or they would leave the range of their type.
+    """The next numbers, or None if the steps are unequal or the next numbers overflow their type.
 
-    Equal means: all labels lie within 1 % of a step, or within their own rounding, of a straight line.
+    Steps are equal if all labels are within 1 % of a step, or within their own rounding, of a straight line.
     """
     import pandas as pd
 
-    if labels.dtype.kind in "iu":  # in a type that has room for a step, and for a falling one
+    if labels.dtype.kind in "iu":  # a signed type, for decreasing labels
         labels = labels.astype(float if labels.max() > np.iinfo(np.int64).max else np.int64)
     elif labels.dtype.kind != "f" or not np.isfinite(labels).all():
         return None
@@ -181,12 +189,12 @@ def _continue_numbers(labels: np.ndarray, horizon: int) -> pd.Index | None:
     ahead = step * np.arange(horizon + 1)
     run = labels[-1] + (ahead if even or labels.dtype.kind == "f" else np.rint(ahead).astype(labels.dtype))
     run = run.astype(labels.dtype)
-    goes_on = run[1:] > run[:-1] if step > 0 else run[1:] < run[:-1]  # whole numbers turn round at their end
-    return pd.Index(run[1:]) if goes_on.all() and np.isfinite(run).all() else None
+    monotonic = run[1:] > run[:-1] if step > 0 else run[1:] < run[:-1]  # not so if integers overflow
+    return pd.Index(run[1:]) if monotonic.all() and np.isfinite(run).all() else None
 
 
 def _continue_periods(index: pd.PeriodIndex, horizon: int) -> pd.PeriodIndex | None:
-    """The next periods, or None where their steps are not equal or they would go beyond those that there are."""
+    """The next periods, or None if the steps are unequal or the next periods are out of range."""
     import pandas as pd
 
     ordinals = _continue_numbers(index.asi8, horizon) if len(np.unique(np.diff(index.asi8))) == 1 else None
@@ -194,12 +202,12 @@ def _continue_periods(index: pd.PeriodIndex, horizon: int) -> pd.PeriodIndex | N
 
 
 def _continue_time(index: pd.DatetimeIndex | pd.TimedeltaIndex, horizon: int) -> pd.Index | None:
-    """The next times, or None where no frequency is to be found."""
+    """The next times, or None if the index has no frequency or the next times are out of range."""
     import pandas as pd
 
     try:
         frequency = type(index)(index, freq=index.freq or "infer").freq
-    except ValueError:  # times that are not in order
+    except ValueError:  # times out of order
         return None
     if frequency is None:
         return None
@@ -213,5 +221,5 @@ def _continue_time(index: pd.DatetimeIndex | pd.TimedeltaIndex, horizon: int) ->
                 first = np.ones(horizon, dtype=bool)
                 return clock.tz_localize(zone, ambiguous=first, nonexistent="shift_forward").as_unit(index.unit)
         return run(last, periods=count, freq=frequency)[1:].as_unit(index.unit)
-    except (OverflowError, ValueError):  # beyond the times that there are
+    except (OverflowError, ValueError):  # out of range
         return None

@@ -1,4 +1,4 @@
-"""Whether a forecaster is one: what all who call it rely on, tried out on windows that are easy to get wrong."""
+"""``check_forecaster``: tests that any forecaster should pass, on windows that are easy to get wrong."""
 
 import math
 import warnings
@@ -12,31 +12,36 @@ from harmonics_lib.forecasters.base import Forecaster, ProbabilisticForecaster, 
 from harmonics_lib.signals.process import HarmonicProcess, random_stream
 
 _UNITS = (1e-12, 1e-3, 1e3, 1e12)
-_NEAR = 1e-6  # of the window's peak: what unit and size of a batch may change, by rounding that grows
-_ROUNDING = 1e-9  # what a second call may change: LAPACK's answers depend on where in memory a matrix lies
+_TOLERANCE = 1e-6  # of the window's peak: amplified rounding, when the unit or the batch changes
+_ROUNDING = 1e-9  # between two calls: results of LAPACK depend on the memory alignment of a matrix
 
 
 class ForecasterError(AssertionError):
-    """A forecaster does not keep what callers rely on; the message says what, a line each."""
+    """A forecaster violates its contract; the message has a line for each violation."""
 
 
 def check_forecaster(forecaster: Forecaster, length: int = 100, horizon: int = 10, any_unit: bool = True) -> None:
-    """Try out what is asked of every forecaster, in the spirit of scikit-learn's ``check_estimator``.
+    """Test the contract of a forecaster, as scikit-learn's ``check_estimator`` does for an estimator.
 
-    Shape, dtype and device are those of the lookback, which is left as it was. A window's forecast
-    depends neither on the others nor on their order nor on chance, follows the unit of the window,
-    and is finite for windows of noise, of one value, of nothing. Bad input is refused with a
-    ``ValueError`` or a ``TypeError``. If there is a ``distribution``, its mean is the forecast.
+    The forecast has the shape, dtype and device that the lookback implies, and the lookback is not
+    changed. The forecast of a window does not depend on the other windows, on their order or on
+    chance. It scales with the unit of the window. It is finite for windows of noise, of a constant
+    and of zeros. Invalid input raises a ``ValueError`` or a ``TypeError``. If there is a
+    ``distribution``, its mean is the forecast.
 
     Args:
-        forecaster: a function of lookback (B, N) and horizon that gives (B, horizon).
-        length: N, samples of the windows that it is tried on.
+        forecaster: a function of lookback (B, N) and horizon that returns (B, horizon).
+        length: N, samples of the test windows.
         horizon: samples to forecast.
-        any_unit: whether the forecast of c times a window has to be c times that of the window, from 1e-12 to 1e12.
+        any_unit: also test that the forecast of c times a window is c times its forecast, from 1e-12 to 1e12.
 
     Raises:
-        ForecasterError: what it does not keep.
-        ValueError: what is no function, a length or a horizon that is no whole number.
+        ForecasterError: the forecaster violates its contract.
+        ValueError: the forecaster is not a function, or the length or the horizon is not a whole number.
+
+    Example:
+        >>> from harmonics_lib import persistence
+        >>> check_forecaster(persistence())
     """
     check_function("forecaster", forecaster)
     length, horizon = check_whole("length", length, maximum=10_000), check_horizon(horizon)
@@ -44,17 +49,25 @@ def check_forecaster(forecaster: Forecaster, length: int = 100, horizon: int = 1
     windows = HarmonicProcess((1, 10), noise_std=0.1).sample(
         5, length, length, generator=random_stream(0, "check_forecaster"), dtype=torch.float64
     )
-    checks = [_shape_dtype_and_device, _input_untouched, _windows_alone, _no_chance, _finite, _errors, _distribution]
+    checks = [
+        _shape_dtype_and_device,
+        _unchanged_input,
+        _independent_windows,
+        _same_answer_twice,
+        _finite_forecasts,
+        _refusals,
+        _distribution,
+    ]
     wrong: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnstableForecast)
-        for check in [*checks, _unit] if any_unit else checks:
+        for check in [*checks, _scaling] if any_unit else checks:
             try:
                 wrong += check(forecaster, windows.past.clone(), horizon)
             except Exception as error:
                 wrong.append(f"{check.__name__.strip('_').replace('_', ' ')}: {type(error).__name__}: {error}")
     if wrong:
-        raise ForecasterError("this is no forecaster yet:\n" + "\n".join(f"* {line}" for line in wrong))
+        raise ForecasterError("the forecaster violates its contract:\n" + "\n".join(f"* {line}" for line in wrong))
 
 
 def _shape_dtype_and_device(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
@@ -72,56 +85,65 @@ def _shape_dtype_and_device(forecaster: Forecaster, windows: Tensor, horizon: in
                     yield "expected a forecast without a gradient"
 
 
-def _input_untouched(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
+def _unchanged_input(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
     given = windows.clone()
     forecaster(given, horizon)
     if not torch.equal(given, windows):
-        yield "expected the lookback to be left as it was, it was changed"
+        yield "expected the lookback to stay unchanged, but the forecaster changed it"
 
 
-def _windows_alone(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
+def _independent_windows(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
     together = forecaster(windows, horizon)
     alone = torch.cat([forecaster(window[None], horizon) for window in windows])
-    if _far(alone, together, windows):
-        yield f"a window alone has another forecast than among others (by {_gap(alone, together, windows):.1g} peaks)"
-    turned = forecaster(windows.flip(0), horizon).flip(0)
-    if _far(turned, together, windows):
-        yield f"the order of the windows changes forecasts (by {_gap(turned, together, windows):.1g} peaks)"
+    if _differ(alone, together, windows):
+        yield (
+            "expected forecasts that do not depend on the other windows, "
+            f"got a difference of {_distance(alone, together, windows):.1g} peaks"
+        )
+    reverse = forecaster(windows.flip(0), horizon).flip(0)
+    if _differ(reverse, together, windows):
+        yield (
+            "expected forecasts that do not depend on the order of the windows, "
+            f"got a difference of {_distance(reverse, together, windows):.1g} peaks"
+        )
 
 
-def _no_chance(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
+def _same_answer_twice(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
     first = forecaster(windows, horizon)
-    torch.rand(1)  # whoever draws from the global stream now draws something else
-    if not _gap(first, forecaster(windows, horizon), windows) <= _ROUNDING:
-        yield "expected the same forecast of the same windows, it changes from call to call"
+    torch.rand(1)  # advances the global random stream
+    if not _distance(first, forecaster(windows, horizon), windows) <= _ROUNDING:
+        yield "expected the same forecast of the same windows, but it changes from call to call"
 
 
-def _unit(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
+def _scaling(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
     plain = forecaster(windows, horizon)
     for unit in _UNITS:
         scaled = forecaster(unit * windows, horizon) / unit
-        if _far(scaled, plain, windows):
-            yield f"windows {unit:g} times as large have other forecasts (by {_gap(scaled, plain, windows):.1g} peaks)"
+        if _differ(scaled, plain, windows):
+            yield (
+                f"expected forecasts {unit:g} times as large for windows {unit:g} times as large, "
+                f"got a difference of {_distance(scaled, plain, windows):.1g} peaks"
+            )
 
 
-def _finite(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
+def _finite_forecasts(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
     length = windows.shape[1]
     time = torch.arange(length).to(windows)
-    odd = {
-        "nothing but zeros": torch.zeros_like(windows),
-        "one value": torch.ones_like(windows),
+    lookbacks = {
+        "zeros": torch.zeros_like(windows),
+        "a constant": torch.ones_like(windows),
         "a line": time.expand_as(windows) / length,
         "an impulse": torch.eye(length).to(windows)[[0, length // 2, length - 1]],
         "a tone at the highest frequency": torch.cos(math.pi * time)[None],
         "a tone of a single cycle": torch.sin(2 * math.pi * time / length)[None],
         "white noise": torch.randn(3, length, generator=torch.Generator().manual_seed(0)).to(windows),
     }
-    for name, lookback in odd.items():
+    for name, lookback in lookbacks.items():
         if not torch.isfinite(forecaster(lookback, horizon)).all():
             yield f"expected finite forecasts, got NaN or infinity for windows of {name}"
 
 
-def _errors(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
+def _refusals(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[str]:
     missing = windows.clone()
     missing[0, 0] = math.nan
     bad = {
@@ -138,16 +160,16 @@ def _errors(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator[s
         "a horizon that is text": (windows, "5"),
     }
     for name, arguments in bad.items():
-        if fault := _answer_to(forecaster, arguments):
+        if fault := _accept(forecaster, arguments):
             yield f"expected a ValueError or a TypeError for {name}, got {fault}"
 
 
-def _answer_to(forecaster: Forecaster, arguments: tuple) -> str | None:
-    """What a forecaster does with bad input instead of refusing it, or None."""
+def _accept(forecaster: Forecaster, arguments: tuple) -> str | None:
+    """None if a forecaster refuses invalid arguments, else a description of what it did instead."""
     try:
         forecaster(*arguments)
     except (ValueError, TypeError) as error:
-        return None if str(error) else f"a {type(error).__name__} that says nothing"
+        return None if str(error) else f"a {type(error).__name__} without a message"
     except Exception as error:
         return f"{type(error).__name__}: {error}".splitlines()[0]
     return "a forecast"
@@ -157,17 +179,17 @@ def _distribution(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iter
     if not isinstance(forecaster, ProbabilisticForecaster):
         return
     prediction = forecaster.distribution(windows, horizon)
-    if _far(prediction.mean, forecaster(windows, horizon), windows):
+    if _differ(prediction.mean, forecaster(windows, horizon), windows):
         yield "expected the forecast to be the mean of the distribution"
     if not (prediction.std > 0).all() or not (prediction.noise_std >= 0).all():
         yield "expected standard deviations above 0, and of the noise of at least 0"
 
 
-def _gap(one: Tensor, other: Tensor, windows: Tensor) -> float:
+def _distance(one: Tensor, other: Tensor, windows: Tensor) -> float:
     """The largest difference of forecasts, in peaks of their windows."""
     return float(((one - other).abs() / windows.abs().amax(dim=1, keepdim=True)).max())
 
 
-def _far(one: Tensor, other: Tensor, windows: Tensor) -> bool:
-    """Whether forecasts differ by more than rounding, or are not numbers."""
-    return not _gap(one, other, windows) <= _NEAR
+def _differ(one: Tensor, other: Tensor, windows: Tensor) -> bool:
+    """Whether forecasts differ by more than rounding, or are NaN."""
+    return not _distance(one, other, windows) <= _TOLERANCE

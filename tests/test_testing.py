@@ -56,7 +56,7 @@ def test_every_forecaster_of_ours_is_one(forecaster):
 def test_a_method_that_is_told_the_noise_has_a_unit():
     told = linear_mmse(WHOLE, noise_std=0.1)
     check_forecaster(told, any_unit=False)
-    with pytest.raises(ForecasterError, match="windows 1e-12 times as large have other forecasts"):
+    with pytest.raises(ForecasterError, match="forecasts 1e-12 times as large for windows 1e-12 times as large"):
         check_forecaster(told)
 
 
@@ -78,14 +78,14 @@ FAULTS = {
     "expected torch.float64 on cpu as the lookback is, got torch.float32 on cpu": lambda x, horizon: last(
         x, horizon
     ).float(),
-    "expected the lookback to be left as it was": changing,
-    "a window alone has another forecast than among others": lambda x, horizon: last(x - x.mean(), horizon),
-    "the order of the windows changes forecasts": lambda x, horizon: last(x, horizon) * torch.arange(len(x))[:, None],
-    "it changes from call to call": lambda x, horizon: last(x, horizon) + torch.rand(len(x), 1),
-    "windows 1000 times as large have other forecasts": lambda x, horizon: last(x, horizon).tanh(),
-    "NaN or infinity for windows of nothing but zeros": lambda x, horizon: (
-        last(x, horizon) / x.abs().amax(dim=1, keepdim=True)
+    "expected the lookback to stay unchanged": changing,
+    "do not depend on the other windows": lambda x, horizon: last(x - x.mean(), horizon),
+    "expected forecasts that do not depend on the order of the windows": lambda x, horizon: (
+        last(x, horizon) * torch.arange(len(x))[:, None]
     ),
+    "it changes from call to call": lambda x, horizon: last(x, horizon) + torch.rand(len(x), 1),
+    "expected forecasts 1000 times as large": lambda x, horizon: last(x, horizon).tanh(),
+    "NaN or infinity for windows of zeros": lambda x, horizon: last(x, horizon) / x.abs().amax(dim=1, keepdim=True),
 }
 
 

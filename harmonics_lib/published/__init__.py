@@ -1,1 +1,1 @@
-"""What the report has published: networks, tables, runs."""
+"""Published results: networks, tables and runs."""

@@ -12,7 +12,7 @@ from harmonics_lib.networks.registry import build
 from harmonics_lib.paths import published_dirs
 from harmonics_lib.training.directory import RunError, read_config, read_weights
 
-#: The networks that ``load_forecaster`` offers; the runs that only a comparison rests on lie apart.
+#: The networks that ``load_forecaster`` offers; the runs of comparisons are in a folder of their own.
 NETWORKS = {
     "small_lstm": "one step at a time; 3 to 6 components, whole periods 2 to 99, no noise (notebook 03)",
     "seq2seq_gru": "five steps; 3 to 6 components, whole periods 2 to 99, no noise (notebook 04)",
@@ -26,25 +26,30 @@ _RUN_FILES = ("weights.safetensors", "history.csv", "config.json")
 
 
 def _place(name: str) -> str:
-    """The folder, within results, of a published run."""
+    """The folder of a published run, relative to the results."""
     return f"{'models' if name in NETWORKS else 'runs'}/{name}"
 
 
-def _intact_run(root: Path, folder: Path, needed: Iterable[str] = _RUN_FILES) -> Path:
-    """The folder of a published run, if the files that are needed are those that were published."""
+def _verify_run(root: Path, folder: Path, needed: Iterable[str] = _RUN_FILES) -> Path:
+    """The folder of a published run, after the checksums of its needed files were verified."""
     for file in filter(Path.exists, (folder / name for name in needed)):
         read_verified(root, file)
     return folder
 
 
 def load_forecaster(name: str) -> Forecaster:
-    """A published network, ``(lookback (B, N), horizon) -> (B, horizon)``.
+    """A published network as a forecaster, ``(lookback (B, N), horizon) -> (B, horizon)``.
 
     Args:
-        name: one of ``NETWORKS``, or a run of a comparison that a checkout has.
+        name: one of ``NETWORKS``, or in a checkout the name of a run of a comparison.
 
     Raises:
         ValueError: no network of that name is published, or its files are damaged.
+
+    Example:
+        >>> import torch
+        >>> load_forecaster("noise_network")(torch.ones(2, 100), 10).shape
+        torch.Size([2, 10])
     """
     folder = _run_folder(name)
     try:
@@ -58,10 +63,10 @@ def load_forecaster(name: str) -> Forecaster:
 
 
 def _run_folder(name: str, needed: Iterable[str] = _RUN_FILES) -> Path:
-    """Where a published run lies: among these results, else among those that came with the code."""
+    """The folder of a published run, in the results or else in those shipped with the code."""
     for results in published_dirs() if _is_name(name) else ():
         if (results / _place(name) / "config.json").exists():
-            return _intact_run(results, results / _place(name), needed)
+            return _verify_run(results, results / _place(name), needed)
     raise ValueError(f"name must be a published network ({', '.join(NETWORKS)}), got {describe(name)}")
 
 

@@ -1,4 +1,4 @@
-"""Trained networks: looked up where they are published, and trained where that is asked for."""
+"""Trained networks: ``load_trained`` looks up published runs, ``train_missing`` trains those that are missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from harmonics_lib.arguments import check_flag, check_kind, check_name, check_whole, join_values
 from harmonics_lib.forecasters.base import Forecaster, cpu_threads, network_forecaster
 from harmonics_lib.paths import build_dir, progress, results_dir, retrain_dir, retraining, staging_dir
-from harmonics_lib.published.networks import _RUN_FILES, _intact_run, _place, _run_folder
+from harmonics_lib.published.networks import _RUN_FILES, _place, _run_folder, _verify_run
 from harmonics_lib.published.store import publish
 from harmonics_lib.training.directory import RunError, read_config, read_history, read_weights, write_atomically
 from harmonics_lib.training.distributed import is_first_process
@@ -27,13 +27,13 @@ from harmonics_lib.training.trainer import train
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """What a training came to.
+    """The result of a training.
 
     Attributes:
-        run: what was trained.
-        folder: holds its ``config.json``, ``history.csv`` and ``weights.safetensors``.
-        history: by column.
-        weights: by name, as they are stored.
+        run: the run or study that was trained.
+        folder: contains ``config.json``, ``history.csv`` and ``weights.safetensors``.
+        history: lists of numbers by column.
+        weights: tensors by name, as they are stored.
     """
 
     run: Run | Study
@@ -43,12 +43,12 @@ class TrainedNetwork:
 
     @property
     def fingerprint(self) -> str:
-        """The fingerprint of its run."""
+        """The fingerprint of the run."""
         return self.run.fingerprint
 
     @cached_property
     def network(self) -> nn.Module:
-        """The network, in double precision: what it forecasts then depends on no processor."""
+        """The network in double precision, so that its forecasts do not depend on the processor."""
         network = self.run.build()
         network.load_state_dict(self.weights)
         return network.double()
@@ -60,16 +60,16 @@ class TrainedNetwork:
 
 
 def load_trained(runs: Mapping[str, Run | Study]) -> dict[str, TrainedNetwork]:
-    """Published networks by name; nothing is trained.
+    """Published networks by name, without any training.
 
     Args:
-        runs: what is expected under each name, for example from ``seeded``.
+        runs: the expected run of each name, for example from ``seeded``.
 
     Raises:
-        ValueError: what are no runs by name, or one that is not published, or published from another run.
+        ValueError: the runs are not a mapping from names to runs, or one of them is not published.
     """
     runs = _check_runs(runs)
-    folders = {name: folder for name, run in runs.items() if (folder := _published(name, run))}
+    folders = {name: folder for name, run in runs.items() if (folder := _published_folder(name, run))}
     if missing := [_absence(name, run) for name, run in runs.items() if name not in folders]:
         raise ValueError(f"expected published runs, got {join_values(missing, most=3)} (train_missing trains them)")
     return _read(runs, folders)
@@ -83,27 +83,29 @@ def train_missing(
     track: bool = False,
     keep_diverged: bool = False,
 ) -> dict[str, TrainedNetwork]:
-    """``load_trained``, but those that are missing are trained now, and published with ``notebook``.
+    """Published networks by name; missing ones are trained now and published together with ``notebook``.
 
-    A training that was killed goes on. ``HARMONICS_RETRAIN=1`` takes all for missing but those that it has itself
-    trained since.
+    A training that was killed resumes from its last checkpoint. With ``HARMONICS_RETRAIN=1`` all networks
+    count as missing, except those that were already trained again.
 
     Args:
-        runs: by name, for example from ``seeded``; they stay as they are.
-        processes: trainings at a time.
+        runs: by name, for example from ``seeded``.
+        notebook: the notebook that the networks are published with.
+        processes: number of trainings at the same time.
         track: mirror the histories of runs to W&B.
-        keep_diverged: runs that diverge end with the weights of their last checkpoint.
+        keep_diverged: end a run that diverges with the weights of its last checkpoint, instead of an error.
 
     Raises:
-        ValueError: what are no runs by name, a notebook's name that is none, or fewer than one process.
+        ValueError: the runs are not a mapping from names to runs, the notebook is not a name, or ``processes`` is
+            below 1.
     """
     runs, processes = _check_runs(runs), check_whole("processes", processes, maximum=1024)
     check_name(notebook)
     options = {"track": check_flag("track", track), "keep_diverged": check_flag("keep_diverged", keep_diverged)}
     root = retrain_dir(notebook) if retraining() else build_dir() / "runs"
     run_dirs = {name: root / f"{name}-{run.fingerprint}" for name, run in runs.items()}
-    looked_up = {} if retraining() else {name: _usable(name, run, run_dirs[name]) for name, run in runs.items()}
-    folders = {name: folder for name, folder in looked_up.items() if folder}
+    published = {} if retraining() else {name: _find_run(name, run, run_dirs[name]) for name, run in runs.items()}
+    folders = {name: folder for name, folder in published.items() if folder}
     jobs = {name: run_dir for name, run_dir in run_dirs.items() if name not in folders}
     _train_all([(runs[name], run_dir, options) for name, run_dir in jobs.items()], processes)
     for name, run_dir in jobs.items():
@@ -125,17 +127,17 @@ def _check_runs(runs: Mapping) -> Mapping[str, Run | Study]:
     return runs
 
 
-def _published(name: str, run: Run | Study) -> Path | None:
-    """The directory of that name, if it is published with the run's fingerprint."""
+def _published_folder(name: str, run: Run | Study) -> Path | None:
+    """The folder of that name, if it is published with the run's fingerprint."""
     folder = results_dir() / _place(name)
-    same = (read_config(folder) or {}).get("fingerprint") == run.fingerprint
-    return _intact_run(results_dir(), folder) if same else None
+    matches = (read_config(folder) or {}).get("fingerprint") == run.fingerprint
+    return _verify_run(results_dir(), folder) if matches else None
 
 
-def _usable(name: str, run: Run | Study, run_dir: Path) -> Path | None:
-    """``_published``, or None where its publication was interrupted and what was trained still stands."""
+def _find_run(name: str, run: Run | Study, run_dir: Path) -> Path | None:
+    """``_published_folder``, or None if the publication was interrupted and ``run_dir`` still has the weights."""
     try:
-        return _published(name, run)
+        return _published_folder(name, run)
     except ValueError:
         if (run_dir / "weights.safetensors").exists():
             return None
@@ -143,8 +145,8 @@ def _usable(name: str, run: Run | Study, run_dir: Path) -> Path | None:
 
 
 def _absence(name: str, run: Run | Study) -> str:
-    there = (read_config(results_dir() / _place(name)) or {}).get("fingerprint")
-    return f"{name} with fingerprint {there}, not {run.fingerprint}" if there else f"no {name}"
+    fingerprint = (read_config(results_dir() / _place(name)) or {}).get("fingerprint")
+    return f"{name} with fingerprint {fingerprint}, not {run.fingerprint}" if fingerprint else f"no {name}"
 
 
 def _train_all(jobs: list[tuple[Run | Study, Path, dict]], processes: int) -> None:
@@ -152,15 +154,15 @@ def _train_all(jobs: list[tuple[Run | Study, Path, dict]], processes: int) -> No
         for job in jobs:
             _train(*job)
         return
-    from joblib import Parallel, delayed  # here: only trainings at a time need it
+    from joblib import Parallel, delayed  # imported late: only parallel trainings need it
 
     Parallel(processes)(delayed(_train)(*job, parent=os.getpid()) for job in jobs)
 
 
 def _train(run: Run | Study, run_dir: Path, options: dict, parent: int | None = None) -> None:
-    """Carry a training through, in a worker only as long as the process ``parent`` lives."""
+    """Complete a training; a worker ends when the process ``parent`` ends."""
     if parent not in (None, os.getpid()):
-        _end_with(parent)
+        _watch_parent(parent)
     if isinstance(run, Run):
         train(run, run_dir, progress=progress(), **options)
     else:
@@ -168,10 +170,10 @@ def _train(run: Run | Study, run_dir: Path, options: dict, parent: int | None = 
             complete(run_dir, run.description, partial(run.steps, run))
 
 
-def _end_with(parent: int) -> None:
-    """End this process within a second of its parent, which cannot end it when it is killed itself.
+def _watch_parent(parent: int) -> None:
+    """End this process within a second of its parent, since a parent that is killed cannot end its workers.
 
-    Windows does not say who adopted a process; there the lock of the run directory alone protects a training.
+    On Windows the parent of an orphan does not change; there only the lock of the run directory protects a training.
     """
 
     def watch() -> None:
@@ -183,9 +185,9 @@ def _end_with(parent: int) -> None:
 
 
 def train_again(name: str, **options) -> None:
-    """Train a published network as its ``config.json`` says, and put the result in its place.
+    """Train a published network again as its ``config.json`` describes, and replace the published files.
 
-    A run that this had begun before it was killed goes on; weights or a history that were damaged are made good.
+    An earlier attempt that was killed resumes. Damaged weights or a damaged history are replaced.
     Under ``torchrun`` all processes share the work, and the first one publishes.
 
     Args:
@@ -205,7 +207,7 @@ def train_again(name: str, **options) -> None:
 
 
 def _copy_run(run_dir: Path, target: Path) -> None:
-    """The configuration goes first and comes last: where it stands, the weights are its own.
+    """Copy a run. The old configuration is deleted first and the new one written last: it never has foreign weights.
 
     Raises:
         RunError: the disk is full or not writable.

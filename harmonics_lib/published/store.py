@@ -1,4 +1,4 @@
-"""Where published files are put, with checksums that tell whether they are intact."""
+"""Publication of staged files, and the record of their checksums."""
 
 import os
 import shutil
@@ -9,14 +9,14 @@ from harmonics_lib.checksums import SUMS, digest, read_checksums
 from harmonics_lib.paths import results_dir
 from harmonics_lib.training.directory import write_atomically
 
-_LOADED = ("metrics", "models", "runs")  # where these are that a notebook or a training makes
+_CHECKSUM_FOLDERS = ("metrics", "models", "runs")  # the folders of files that are loaded again
 
 
 def publish(stage: Path) -> None:
-    """Put what a notebook or a training made, a folder like ``results_dir()``, in its place there.
+    """Move the files in ``stage``, a folder with the structure of ``results_dir()``, to the published results.
 
-    Each file is replaced in one move. What was a folder keeps no file that the new one lacks. A run's
-    configuration and the checksums come last: what a kill leaves half published is refused when it is loaded.
+    Each file is replaced in one move. Old files of a replaced folder are deleted. A run's
+    configuration and the checksums are written last, so a publication that was killed is refused when it is loaded.
 
     Raises:
         OSError, RunError: the disk is full or not writable.
@@ -31,7 +31,7 @@ def publish(stage: Path) -> None:
     for entry in stage.glob("*/*"):
         for old in set((root / entry.relative_to(stage)).glob("**/*")) - published:
             old.unlink()
-    record_checksums(path for path in published if path.relative_to(root).parts[0] in _LOADED)
+    record_checksums(path for path in published if path.relative_to(root).parts[0] in _CHECKSUM_FOLDERS)
     shutil.rmtree(stage)
 
 
@@ -43,7 +43,7 @@ def _move(file: Path, target: Path) -> None:
 
 
 def record_checksums(paths: Iterable[Path]) -> None:
-    """Bring ``SHA256SUMS`` up to date for files of the published results; those that are gone leave it."""
+    """Update ``SHA256SUMS`` for files of the published results, and remove the entries of missing files."""
     root = results_dir()
     sums = read_checksums(root) | {path.relative_to(root).as_posix(): digest(path.read_bytes()) for path in paths}
     lines = [f"{recorded}  {name}\n" for name, recorded in sorted(sums.items()) if (root / name).exists()]

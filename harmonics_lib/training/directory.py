@@ -1,4 +1,4 @@
-"""What a training leaves on disk, and who may write there."""
+"""The directory of a run: configuration, history, checkpoint, weights, and the lock that protects them."""
 
 import csv
 import hashlib
@@ -18,14 +18,14 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class RunError(RuntimeError):
-    """A run directory that cannot be used as it is; the message says why and what to do."""
+    """A run directory cannot be used; the message says why and what to do."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` to ``path`` by way of a temporary name: there is never half a file.
+    """Write ``content`` to ``path`` through a temporary file, so that the file is always complete.
 
     Raises:
-        RunError: the disk is full or not writable; what stood at ``path`` is untouched.
+        RunError: the disk is full or not writable; the old file at ``path`` is unchanged.
     """
     temporary = path.with_name(path.name + ".part")
     try:
@@ -35,21 +35,21 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        with suppress(OSError):  # a file system that cannot be written to
+        with suppress(OSError):  # a read-only file system
             temporary.unlink(missing_ok=True)
-        raise RunError(f"could not write {path} ({error.strerror}); what stood there before is intact") from error
+        raise RunError(f"could not write {path} ({error.strerror}); the old file is intact") from error
 
 
 @contextmanager
 def open_run(path: Path | str, config: dict) -> Iterator["RunDirectory"]:
-    """The directory of a run, held by this process alone until the end of the ``with`` block.
+    """The directory of a run, locked for this process until the end of the ``with`` block.
 
     Args:
-        path: the directory; made when missing.
-        config: what the run is, as plain JSON data with a ``"fingerprint"``.
+        path: the directory; created if missing.
+        config: the description of the run as JSON data with a ``"fingerprint"``.
 
     Raises:
-        RunError: the directory cannot be made, another training is at work in it, or it belongs to a run of another
+        RunError: the directory cannot be created, another training uses it, or it belongs to a run of another
             configuration.
     """
     path = Path(path).expanduser()
@@ -62,8 +62,8 @@ def open_run(path: Path | str, config: dict) -> Iterator["RunDirectory"]:
         reason = getattr(error, "strerror", None) or error
         raise RunError(f"could not make a run directory of the path {str(path)[:200]!r} ({reason})") from error
     with lock:
-        for unfinished in path.glob("*.part"):  # of a write that was killed
-            unfinished.unlink()
+        for part in path.glob("*.part"):  # of a write that was killed
+            part.unlink()
         stored = read_config(path)
         if stored is None:
             write_atomically(path / "config.json", (json.dumps(config, indent=1, sort_keys=True) + "\n").encode())
@@ -76,9 +76,9 @@ def open_run(path: Path | str, config: dict) -> Iterator["RunDirectory"]:
 
 
 class RunDirectory:
-    """``config.json``, ``history.csv``, ``checkpoint.pt`` while running, ``weights.safetensors`` at the end.
+    """``config.json``, ``history.csv``, ``checkpoint.pt`` during the run, ``weights.safetensors`` at its end.
 
-    A checkpoint holds the history up to it, and begins with the SHA-256 digest of the rest.
+    A checkpoint contains the history so far. Its first bytes are the SHA-256 digest of the rest.
     """
 
     def __init__(self, path: Path, fingerprint: str):
@@ -87,16 +87,16 @@ class RunDirectory:
 
     @property
     def finished(self) -> bool:
-        """Whether the run has come to its end."""
+        """Whether the run is complete."""
         return (self.path / "weights.safetensors").exists()
 
     def restore(self) -> dict | None:
-        """The state in the checkpoint, or None when there is none; the history is rewound to it.
+        """The state in the checkpoint, or None if there is none; the history is truncated to the checkpoint.
 
-        Loading runs no code from the file.
+        Loading executes no code from the file.
 
         Raises:
-            RunError: the checkpoint is damaged, or one of another configuration.
+            RunError: the checkpoint is damaged, or belongs to another configuration.
         """
         checkpoint = self._read_checkpoint()
         if checkpoint is None:
@@ -107,10 +107,10 @@ class RunDirectory:
         return checkpoint["state"]
 
     def record(self, row: dict, state: dict) -> None:
-        """Add a row of numbers to the history, whose columns the first one names, and replace the checkpoint.
+        """Append a row of numbers by column to the history, and replace the checkpoint.
 
         Raises:
-            RunError: the disk is full or not writable; the checkpoint before this one is intact.
+            RunError: the disk is full or not writable; the previous checkpoint is intact.
         """
         lines = io.StringIO(newline="")
         writer = csv.DictWriter(lines, fieldnames=list(row), lineterminator="\n")
@@ -130,7 +130,7 @@ class RunDirectory:
         write_atomically(self.path / "checkpoint.pt", digest + content.getvalue())
 
     def finish(self) -> dict[str, torch.Tensor]:
-        """Store the weights of the last checkpoint, which has done its work and goes.
+        """Write the weights of the last checkpoint, and delete the checkpoint.
 
         Raises:
             RunError: there is no checkpoint, or the disk is full or not writable.
@@ -168,7 +168,7 @@ class RunDirectory:
 
 
 def read_config(path: Path) -> dict | None:
-    """The configuration in a run directory, or None where there is none.
+    """The configuration in a run directory, or None if there is none.
 
     Raises:
         RunError: the file is damaged.
@@ -195,7 +195,7 @@ def read_history(path: Path) -> dict[str, list[float]]:
             rows = list(csv.DictReader(file))
         return {name: [float(row[name]) for row in rows] for name in rows[0]}
     except (OSError, ValueError, TypeError, IndexError, csv.Error) as error:
-        raise RunError(f"{path / 'history.csv'} is no history of a run: missing or damaged ({error})") from error
+        raise RunError(f"{path / 'history.csv'} is missing or damaged ({error})") from error
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
@@ -207,6 +207,6 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path / "weights.safetensors")
     except FileNotFoundError as error:
-        raise RunError(f"{path} holds no finished run") from error
+        raise RunError(f"{path} has no weights: the run is not complete") from error
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{path / 'weights.safetensors'} is truncated or foreign ({error})") from error
+        raise RunError(f"{path / 'weights.safetensors'} is damaged ({error})") from error

@@ -1,4 +1,4 @@
-"""Several processes that train one network together, each started by ``torchrun``."""
+"""Distributed training: several processes, started by ``torchrun``, train one network."""
 
 import atexit
 import gc
@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among its fellows: number ``rank`` of ``count``; alone, every exchange is the identity."""
+    """The processes of a training, of which this one is number ``rank`` of ``count``; by default a single one."""
 
     rank: int = 0
     count: int = 1
@@ -33,10 +33,10 @@ class Ranks:
         return values
 
     def on_first(self, work: Callable):
-        """What ``work()`` returns in the first process, for all; when it fails there, all raise its error."""
+        """The result of ``work()`` in the first process, in all of them; if it fails there, all raise its error."""
         if self.count == 1:
             return work()
-        outcome: list[Any] = [None, None]  # what it returned, what it raised
+        outcome: list[Any] = [None, None]  # the result, the error
         if self.first:
             try:
                 outcome[0] = work()
@@ -76,11 +76,11 @@ def join_ranks(device: torch.device) -> tuple[Ranks, torch.device]:
 
 
 def _leave() -> None:
-    gc.collect()  # DistributedDataParallel sits in reference cycles, and holds on to the group
+    gc.collect()  # DistributedDataParallel is in reference cycles and keeps the group alive
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that writes: alone, or the first one of ``torchrun``."""
+    """Whether this process writes: a single process, or the first one of ``torchrun``."""
     return os.environ.get("RANK", "0") == "0"

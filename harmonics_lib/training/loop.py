@@ -1,4 +1,4 @@
-"""The loop of every training: it can be killed at any moment, and goes on from its last checkpoint."""
+"""The loop of every training, which can be killed at any moment and resumes from its last checkpoint."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, closing
@@ -10,23 +10,23 @@ from torch import Tensor
 from harmonics_lib.training.directory import RunDirectory, open_run, read_weights
 from harmonics_lib.training.distributed import Ranks
 
-#: ``steps(state)`` goes on from the state that it yielded last (None: from the beginning). It yields, after every
-#: stretch, a row of the history (numbers by column) and a state: all that the next step depends on, in tensors and
-#: plain data, with the weights that the network has come to under ``"weights"``.
+#: ``steps(state)`` resumes from the state that it yielded last (None: from the beginning). At every checkpoint it
+#: yields a row of the history (numbers by column) and a state. The state is everything that the next step depends on,
+#: as tensors and plain data, with the current weights of the network under ``"weights"``.
 Steps = Callable[[dict | None], Generator[tuple[dict, dict], None, None]]
 
 
 def complete(path: Path | str, description: dict, steps: Steps, ranks: Ranks | None = None) -> dict[str, Tensor]:
-    """Carry a training to its end in the directory ``path``, from where an earlier attempt was stopped.
+    """Run a training to its end in the directory ``path``, resuming an earlier attempt.
 
-    Each row is written when it is yielded, with a checkpoint. The weights of the last one are the result; they
-    replace it. Of several processes (``ranks``) all take the steps, and the first one reads and writes.
+    Each yielded row is written with a checkpoint. At the end the weights replace the last checkpoint.
+    With several processes (``ranks``) all take the steps, and the first one reads and writes.
 
     Returns:
         The final weights.
 
     Raises:
-        RunError: the directory holds another run, is at work in another process, is damaged or cannot be written.
+        RunError: the directory contains another run, is in use by another process, is damaged or cannot be written.
     """
     ranks = ranks or Ranks()
     with ExitStack() as stack:
@@ -45,7 +45,7 @@ def complete(path: Path | str, description: dict, steps: Steps, ranks: Ranks | N
 
 
 def snapshot(parts: Mapping, step: int) -> dict:
-    """A state of networks, optimisers, schedules and random streams after so many steps.
+    """The state of networks, optimisers, schedules and random streams after ``step`` steps.
 
     Example:
         >>> network = torch.nn.Linear(1, 1)
@@ -59,7 +59,11 @@ def snapshot(parts: Mapping, step: int) -> dict:
 
 
 def restore(parts: Mapping, state: dict | None) -> int:
-    """Put a ``snapshot`` back into these parts, if there is one; the number of steps that are done."""
+    """Load a ``snapshot``, if there is one, into these parts.
+
+    Returns:
+        The number of steps taken so far.
+    """
     if state is None:
         return 0
     for name, part in parts.items():

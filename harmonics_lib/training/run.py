@@ -1,4 +1,4 @@
-"""What a training is, as data: a network's class and settings, its stages, and how to descend."""
+"""A training as data: the network's class and settings, its stages, and the configuration of the optimiser."""
 
 import hashlib
 import inspect
@@ -32,16 +32,17 @@ DECAYS = ("cosine", "linear")
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training on one distribution.
+    """A stage of training on one distribution.
 
     Args:
-        process: where signals come from; of several processes, each batch has an equal share.
+        process: the distribution of the signals; with several processes, each batch has an equal share of each.
         steps: number of gradient steps.
-        lookback, horizon: samples that are seen, and predicted.
+        lookback: samples that the network is given.
+        horizon: samples that it predicts.
         teacher_forcing: probability that a decoder reads the truth instead of its own prediction.
 
     Raises:
-        ValueError: settings out of range or of the wrong type.
+        ValueError: a setting is out of range or of the wrong type.
     """
 
     process: HarmonicProcess | tuple[HarmonicProcess, ...]
@@ -66,7 +67,7 @@ class Stage:
         return self.process if isinstance(self.process, tuple) else (self.process,)
 
     def sample(self, size: int, generator: torch.Generator) -> SignalBatch:
-        """``size`` signals of the length that lookback and horizon need, in as equal shares as can be."""
+        """``size`` signals of lookback + horizon samples, in shares of the processes that differ by at most one."""
         length, count = self.lookback + self.horizon, len(self.processes)
         shares = [(size + place) // count for place in reversed(range(count))]
         drawn = [(process, share) for process, share in zip(self.processes, shares, strict=True) if share]
@@ -77,25 +78,25 @@ class Stage:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to descend: Adam, or Muon and Adam, with linear warm-up and one decay over all stages together.
+    """The optimiser: Adam, or Muon and Adam, with a linear warm-up and one decay over all stages together.
 
     Args:
         seed: of the streams for data, initialisation and validation.
-        batch_size: signals a step.
+        batch_size: signals per step.
         learning_rate: peak rate of Adam (Kingma and Ba 2015).
-        muon_rate: peak rate of Muon (Jordan et al. 2024) for the weight matrices, Adam keeping the
+        muon_rate: peak rate of Muon (Jordan et al. 2024) for the weight matrices, while Adam trains the
             vectors; 0 for Adam alone.
-        adam_epsilon: what Adam adds to the root of the mean squared gradient before dividing by it.
+        adam_epsilon: term that Adam adds to the root mean square of the gradient before it divides by it.
         decay: ``"cosine"`` (Loshchilov and Hutter 2017) or ``"linear"``.
-        final_rate: where the decay ends, as a fraction of the peak.
-        warmup_steps: steps of linear rise from 0.
+        final_rate: learning rate at the end of the decay, as a fraction of the peak.
+        warmup_steps: steps over which the rate rises linearly from 0.
         clip_norm: largest norm of the gradient.
         report_every: steps between two rows of the history; each row also writes a checkpoint.
         validation_size: signals of the fixed validation batch, drawn from the stage with the most
-            components (the last of these).
+            components (the last such stage).
 
     Raises:
-        ValueError: settings out of range or of the wrong type.
+        ValueError: a setting is out of range or of the wrong type.
     """
 
     seed: int = 0
@@ -134,14 +135,14 @@ class TrainingConfig:
         return peak * (self.final_rate + (1 - self.final_rate) * left)
 
 
-class _Described:
-    """What runs and studies share: a network that can be built, and a description with a fingerprint."""
+class _Specification:
+    """The common base of runs and studies: a network that can be built, and a description with a fingerprint."""
 
-    network: type[nn.Module] | str  # the class, as soon as it was checked
+    network: type[nn.Module] | str  # the class, once it is checked
     settings: Mapping
 
     def _read_network(self) -> None:
-        """Check class and settings, and put all arguments of the class, in plain data, in the place of the latter."""
+        """Check class and settings, and replace the settings by all arguments of the class, as plain data."""
         kind = network_class(self.network) if isinstance(self.network, str) else self.network
         if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
             raise ValueError(f"network must be the name or the class of a torch module, got {describe(self.network)}")
@@ -149,12 +150,12 @@ class _Described:
         object.__setattr__(self, "settings", _arguments(kind, self.settings))
 
     def build(self) -> nn.Module:
-        """A new network; the global random stream is left as it is."""
+        """A new network; the global random stream does not change."""
         with torch.random.fork_rng(devices=[]):
             return cast(type[nn.Module], self.network)(**self.settings)
 
     def _describe(self, **data) -> dict:
-        """Plain data: the network, what else there is, and the fingerprint of both."""
+        """The network and ``data`` as plain data, with the fingerprint of both."""
         description = {
             "network": {"class": cast(type[nn.Module], self.network).__name__, "settings": self.settings},
             **data,
@@ -163,28 +164,28 @@ class _Described:
 
     @property
     def description(self) -> dict:
-        """The training as plain data, with its fingerprint: what ``config.json`` holds."""
+        """The training as plain data, with its fingerprint: the content of ``config.json``."""
         raise NotImplementedError
 
     @property
     def fingerprint(self) -> str:
-        """The name of the training: equal ones have equal names."""
+        """A hash of the description: equal trainings have equal fingerprints."""
         return self.description["fingerprint"]
 
 
 @dataclass(frozen=True)
-class Run(_Described):
-    """A network and all that its training by ``train`` depends on; equal runs end with equal weights.
+class Run(_Specification):
+    """A network and everything that its training by ``train`` depends on; equal runs end with equal weights.
 
     Attributes:
-        network: the class, or the name of one of the library's. It has ``loss(batch)``, a scalar; ``train`` builds it
-            anew, in single precision, and draws its weights from ``config.seed``.
+        network: the class, or the name of a class of this library. It has ``loss(batch)``, a scalar. ``train``
+            builds the network in single precision and draws its weights from ``config.seed``.
         stages: the curriculum, one ``Stage`` after the other.
-        config: how to descend.
-        settings: the arguments of the class; those that are left out get their default values.
+        config: the configuration of the optimiser.
+        settings: the arguments of the class; missing ones get their default values.
 
     Raises:
-        ValueError: no network that can be trained, no stage, or a stage that the network cannot be trained on.
+        ValueError: the network cannot be trained, there is no stage, or the network cannot be trained on a stage.
 
     Example:
         >>> run = Run("SmallLSTM", (Stage(HarmonicProcess((3, 6)), steps=10),), TrainingConfig(), {"hidden": 16})
@@ -226,7 +227,7 @@ class Run(_Described):
         """
         try:
             kind, settings = network_class(description["network"]["class"]), description["network"]["settings"]
-            stages = tuple(Stage(**one | {"process": _processes(one["process"])}) for one in description["stages"])
+            stages = tuple(Stage(**one | {"process": _to_process(one["process"])}) for one in description["stages"])
             return cls(kind, stages, TrainingConfig(**description["training"]), settings)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"expected the description of a Run, got {describe(description)} ({error})") from error
@@ -237,18 +238,18 @@ class Run(_Described):
 
 
 @dataclass(frozen=True)
-class Study(_Described):
-    """A training with a loop of its own: another optimiser, another loss, epochs, L-BFGS.
+class Study(_Specification):
+    """A training with its own loop: another optimiser, another loss, epochs, L-BFGS.
 
     Attributes:
         network: the class that is trained.
-        steps: ``steps(study, state)`` takes them; what it yields, and how it goes on, ``loop.Steps`` says.
-        training: all that the steps depend on but the network and the seed, as plain data.
+        steps: ``steps(study, state)`` is a generator of training steps; see ``loop.Steps``.
+        training: everything else that the steps depend on, as plain data.
         settings: the arguments of the class.
         seed: of all random streams.
 
     Raises:
-        ValueError: arguments that are none.
+        ValueError: an argument is of the wrong type.
     """
 
     network: type[nn.Module] | str
@@ -260,7 +261,7 @@ class Study(_Described):
     def __post_init__(self):
         self._read_network()
         check_function("steps", self.steps)
-        object.__setattr__(self, "training", _plain("training", self.training))
+        object.__setattr__(self, "training", _to_plain("training", self.training))
         object.__setattr__(self, "seed", check_whole("seed", self.seed, minimum=None))
 
     @cached_property
@@ -274,8 +275,8 @@ class Study(_Described):
 
 
 def _arguments(kind: type, settings: Mapping) -> dict:
-    """All arguments of a class by name, as plain data, those that ``settings`` lacks with their default values."""
-    plain = _plain("settings", settings)
+    """All arguments of a class by name, as plain data: ``settings`` and the default values of the others."""
+    plain = _to_plain("settings", settings)
     parameters = inspect.signature(kind).parameters
     try:
         bound = inspect.signature(kind).bind(**plain)
@@ -283,14 +284,14 @@ def _arguments(kind: type, settings: Mapping) -> dict:
         raise ValueError(f"settings must be the arguments of {kind.__name__}: {error}") from error
     named = {name: p.default for name, p in parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     rest = {name: value for name, value in plain.items() if name not in named}
-    full = _plain("settings", {name: bound.arguments.get(name, default) for name, default in named.items()} | rest)
+    full = _to_plain("settings", {name: bound.arguments.get(name, default) for name, default in named.items()} | rest)
     # One spelling for numbers, so that equal settings have equal fingerprints.
     whole = {name for name, default in named.items() if isinstance(default, float) and type(full[name]) is int}
     return {name: float(value) if name in whole else value for name, value in full.items()}
 
 
-def _plain(name: str, data: Mapping) -> dict:
-    """Data as JSON holds them; numbers of NumPy and PyTorch become Python's, tuples lists."""
+def _to_plain(name: str, data: Mapping) -> dict:
+    """Data as JSON represents them: numbers of NumPy and PyTorch become Python's, tuples become lists."""
     check_kind(name, data, Mapping, "a mapping from names to values")
     try:
         return json.loads(json.dumps(dict(data), default=lambda value: value.item(), allow_nan=False))
@@ -310,7 +311,7 @@ def _check_trainable(network: nn.Module, stages: tuple[Stage, ...]) -> None:
     for stage in stages:
         if fixed not in (None, stage.lookback):
             raise ValueError(f"expected stages with the network's lookback of {fixed}, got {stage.lookback}")
-        if stage.teacher_forcing and not _takes(loss, "teacher_forcing"):
+        if stage.teacher_forcing and not _accepts(loss, "teacher_forcing"):
             raise ValueError(
                 f"expected stages without teacher_forcing, which the loss of {name} does not take, "
                 f"got {stage.teacher_forcing}"
@@ -319,19 +320,19 @@ def _check_trainable(network: nn.Module, stages: tuple[Stage, ...]) -> None:
             check_stage(stage)
 
 
-def _takes(function: Callable, option: str) -> bool:
+def _accepts(function: Callable, option: str) -> bool:
     parameters = inspect.signature(function).parameters
     return option in parameters or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
 
 
-def _processes(process: dict | list) -> HarmonicProcess | tuple[HarmonicProcess, ...]:
+def _to_process(process: dict | list) -> HarmonicProcess | tuple[HarmonicProcess, ...]:
     if isinstance(process, list):
         return tuple(HarmonicProcess(**one) for one in process)
     return HarmonicProcess(**process)
 
 
 def fingerprint_of(description: dict) -> str:
-    """Twelve hexadecimal digits that name plain data, whatever the order of its keys."""
+    """A hash of plain data, twelve hexadecimal digits, that does not depend on the order of keys."""
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -339,10 +340,15 @@ _Training = TypeVar("_Training", Run, Study)
 
 
 def seeded(name: str, run: _Training, seeds: int) -> dict[str, _Training]:
-    """A run or study from the seeds 0, 1, …: ``name``, ``name_seed1``, …
+    """Copies of a run or study with the seeds 0, 1, …, by name: ``name``, ``name_seed1``, …
 
     Raises:
-        ValueError: a name that is no text, what is no run, or fewer than one seed.
+        ValueError: the name or the run is of the wrong type, or there is less than one seed.
+
+    Example:
+        >>> run = Run("SmallLSTM", (Stage(HarmonicProcess((3, 6)), steps=10),), TrainingConfig())
+        >>> list(seeded("small", run, seeds=2))
+        ['small', 'small_seed1']
     """
     check_name(name)
     check_kind("run", run, (Run, Study), "a Run or a Study")

@@ -1,6 +1,6 @@
-"""Training by stochastic gradients: one schedule over all stages, checkpoints, resuming.
+"""Training by stochastic gradient descent: one schedule over all stages, checkpoints, resumption.
 
-A curriculum is data: a tuple of ``Stage`` records. Signals are made on the fly and never repeat.
+A curriculum is a tuple of ``Stage`` records. Signals are drawn during training and never repeat.
 """
 
 import math
@@ -40,29 +40,31 @@ def train(
     progress: bool | Path = True,
     keep_diverged: bool = False,
 ) -> nn.Module:
-    """Train a network through all stages of a run, resuming whatever ``run_dir`` holds.
+    """Train a network through all stages of a run, resuming an earlier attempt in ``run_dir``.
 
-    A run that was killed and is started again ends with the weights and the history, bit for
-    bit, of a run that was not (one process on a CPU; same machine, same number of threads).
+    A run that was killed and resumed ends with the same weights and history, bit for bit, as an
+    uninterrupted run (for one process on a CPU, the same machine and the same number of threads).
 
-    Under ``torchrun`` every process draws its own share of each batch, gradients are averaged, and
-    the first process alone reads and writes ``run_dir``.
+    Under ``torchrun`` every process draws its share of each batch, gradients are averaged, and
+    only the first process reads and writes ``run_dir``.
 
     Args:
-        device: ``"cpu"`` or ``"cuda"``; a process of ``torchrun`` takes the GPU of its own number.
+        run: the network, its stages and its configuration.
+        run_dir: the directory of the history, checkpoint and weights; created if missing.
+        device: ``"cpu"`` or ``"cuda"``; each process of ``torchrun`` uses its own GPU.
         threads: CPU threads of PyTorch; small networks are fastest with one.
         track: mirror the history to W&B.
-        progress: show a bar on stderr, or write it to a file.
-        keep_diverged: end a training that diverges with the weights of its last checkpoint.
+        progress: show a progress bar on stderr, or write it to a file.
+        keep_diverged: end a training that diverges with the weights of its last checkpoint, instead of an error.
 
     Returns:
         The trained network, on the CPU and in single precision.
 
     Raises:
-        ValueError: what is no run, directory, or device of this machine; a batch that the processes cannot share; a
-            network whose loss is no scalar.
-        RunError: ``run_dir`` holds another run or a damaged checkpoint, cannot be written, or another training is
-            at work in it.
+        ValueError: an argument is of the wrong type, this machine lacks the device, the processes cannot share the
+            batch, or the loss of the network is not a scalar.
+        RunError: ``run_dir`` contains another run or a damaged checkpoint, cannot be written, or is in use by another
+            training.
         TrainingDiverged: the loss is not finite; the last good checkpoint is kept.
 
     Example:
@@ -94,7 +96,7 @@ def train(
 
 
 def _check_ranks(run: Run, ranks: Ranks) -> None:
-    """Raise ``ValueError`` unless all processes can share the run."""
+    """Raise ``ValueError`` if the processes cannot share the run."""
     if run.config.batch_size % ranks.count:
         raise ValueError(f"expected a batch_size that {ranks.count} processes can share, got {run.config.batch_size}")
     if len(fingerprints := set(ranks.gather(run.fingerprint))) > 1:
@@ -102,7 +104,7 @@ def _check_ranks(run: Run, ranks: Ranks) -> None:
 
 
 class _Loss(nn.Module):
-    """The loss of a network as the output of a module, which is what DistributedDataParallel wraps."""
+    """The loss of a network as the output of a module, as DistributedDataParallel requires."""
 
     def __init__(self, network: nn.Module):
         super().__init__()
@@ -116,11 +118,11 @@ class _Loss(nn.Module):
 
 
 class _Descent:
-    """A network on its way down: all that the next step depends on.
+    """A network during its training, with everything that the next step depends on.
 
     Attributes:
-        step: gradient steps that are done.
-        saved: those that a checkpoint holds.
+        step: number of gradient steps so far.
+        saved: number of gradient steps at the last checkpoint.
     """
 
     def __init__(self, run: Run, network: nn.Module, ranks: Ranks, state: dict | None):
@@ -131,7 +133,7 @@ class _Descent:
         self.optimizers = _optimizers(network, config)
         self.schedule = [stage for stage in range(len(stages)) for _ in range(stages[stage].steps)]
         self.data = self._stream("data")
-        self.layers = self._stream("layers").get_state()  # of the global stream, from which Dropout draws
+        self.layers = self._stream("layers").get_state()  # state of the stream that layers such as Dropout draw from
         hardest = max(reversed(stages), key=lambda stage: max(process.components[1] for process in stage.processes))
         self.validation = hardest.sample(config.validation_size, random_stream(config.seed, "validation", self.device))
         self.step = self.saved = 0
@@ -143,7 +145,7 @@ class _Descent:
         return random_stream(self.run.config.seed, name, self.device)
 
     def steps(self, bar: tqdm, mirror) -> Iterator[tuple[dict, dict]]:
-        """Rows and states, one each ``report_every`` steps."""
+        """Rows and states, one pair every ``report_every`` steps."""
         every = self.run.config.report_every
         while self.step < self.run.steps:
             count = min(every - self.step % every, self.run.steps - self.step)
@@ -160,7 +162,7 @@ class _Descent:
             mirror(row)
 
     def _take_step(self) -> float:
-        """One gradient step; its loss."""
+        """Take one gradient step and return its loss."""
         stage, config = self.run.stages[self.schedule[self.step]], self.run.config
         batch = stage.sample(config.batch_size // self.ranks.count, self.data)
         for peak, optimizer in self.optimizers:
@@ -179,7 +181,7 @@ class _Descent:
         return value
 
     def _row(self, train_loss: float) -> dict:
-        """Validate; the row of the history."""
+        """Validate the network and return the row of the history."""
         self.network.eval()
         with torch.no_grad():
             validation_loss = self.network.loss(self.validation).item()
@@ -205,12 +207,12 @@ class _Descent:
         }
 
     def _restore(self, state: dict) -> None:
-        """Go on from a state of these same processes on the same kind of device."""
+        """Resume from a state of as many processes on the same kind of device."""
         before, now = (len(state["streams"]), state["device"]), (self.ranks.count, self.device.type)
         if before != now:
             raise RunError(
                 f"the run was begun by {before[0]} process(es) on {before[1]}, this is {now[0]} on {now[1]}: "
-                "random streams do not move; go on as before, or delete the checkpoint to start anew"
+                "random streams cannot be moved; resume as before, or delete the checkpoint to start again"
             )
         self.step = self.saved = state["step"]
         self.network.load_state_dict(state["weights"])
@@ -232,7 +234,7 @@ class _Descent:
 
 @contextmanager
 def _global_stream(descent: _Descent) -> Iterator[None]:
-    """Let layers such as Dropout draw from the run's own stream; the process's global stream is left as it was."""
+    """Let layers such as Dropout draw from the run's own stream; the global stream of the process does not change."""
     cuda = descent.device.type == "cuda"
     streams = torch.cuda if cuda else torch
     with torch.random.fork_rng(devices=[descent.device] if cuda else []):
@@ -242,7 +244,7 @@ def _global_stream(descent: _Descent) -> Iterator[None]:
 
 
 def _optimizers(network: nn.Module, config: TrainingConfig) -> list[tuple[float, torch.optim.Optimizer]]:
-    """Every optimiser with its peak rate. A column is no matrix: it has nothing to make orthogonal."""
+    """Every optimiser with its peak rate. Single rows and columns go to Adam: Muon orthogonalises matrices."""
     parameters = list(network.parameters())
     matrices = [p for p in parameters if config.muon_rate and p.ndim == 2 and min(p.shape) > 1]
     rest = [p for p in parameters if all(p is not matrix for matrix in matrices)]
@@ -254,7 +256,7 @@ def _optimizers(network: nn.Module, config: TrainingConfig) -> list[tuple[float,
 
 
 class _BarFile:
-    """A text file that is written as long as it can be: no training fails for want of a bar."""
+    """A text file that ignores errors, so that no training fails because of its progress bar."""
 
     def __init__(self, path: Path):
         try:
@@ -263,24 +265,24 @@ class _BarFile:
             self._file = open(os.devnull, "w")  # noqa: SIM115
 
     def write(self, text: str) -> None:
-        """Write, if that is possible."""
+        """Write, ignoring errors."""
         with suppress(OSError):
             self._file.write(text)
 
     def flush(self) -> None:
-        """Flush, if that is possible."""
+        """Flush, ignoring errors."""
         with suppress(OSError):
             self._file.flush()
 
     def close(self) -> None:
-        """Close, if that is possible."""
+        """Close, ignoring errors."""
         with suppress(OSError):
             self._file.close()
 
 
 @contextmanager
 def _progress_bar(progress: bool | Path, run: Run, begun: int) -> Iterator[tqdm]:
-    """A bar on stderr, in a file, or nowhere."""
+    """A progress bar on stderr, in a file, or none."""
     file = _BarFile(progress) if isinstance(progress, Path) else None
     look = {"unit": "step", "dynamic_ncols": file is None, "mininterval": 0.5, "disable": progress is False}
     name = run.description["network"]["class"]

@@ -1,4 +1,4 @@
-"""W&B as a mirror of a run's history: what lies on disk is the truth."""
+"""Mirrors of run histories on W&B; the history on disk remains the reference."""
 
 import http.client
 import netrc
@@ -20,22 +20,22 @@ _PATIENCE = 3  # seconds for the server's first answer
 
 
 def wandb_mode() -> str:
-    """``WANDB_MODE`` where it is set, else online for a user who is logged in, else offline.
+    """``WANDB_MODE`` if it is set, else online for a user who is logged in, else offline.
 
-    Online without a login would ask for a key and wait, and without a server wait for a minute and a half; both
-    become offline, with a warning, as does a mode that there is not.
+    Online mode falls back to offline, with a warning, without a login (W&B would wait for a key) and without
+    a server (W&B would wait for 90 seconds). An unknown mode falls back as well.
     """
-    mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
+    mode = os.environ.get("WANDB_MODE") or ("online" if _is_logged_in() else "offline")
     if mode not in _MODES:
-        return _offline(f"WANDB_MODE must be one of {', '.join(_MODES)}, got {mode!r}")
-    if mode == "online" and not _logged_in():
-        return _offline("WANDB_MODE is online but nobody is logged in (see wandb login)")
-    if mode == "online" and not _reachable():
-        return _offline(f"{_server()} does not answer within {_PATIENCE} seconds")
+        return _fall_back(f"WANDB_MODE must be one of {', '.join(_MODES)}, got {mode!r}")
+    if mode == "online" and not _is_logged_in():
+        return _fall_back("WANDB_MODE is online but nobody is logged in (see wandb login)")
+    if mode == "online" and not _is_reachable():
+        return _fall_back(f"{_server()} does not answer within {_PATIENCE} seconds")
     return mode
 
 
-def _offline(reason: str) -> str:
+def _fall_back(reason: str) -> str:
     warnings.warn(f"{reason}; tracking offline", stacklevel=4)
     return "offline"
 
@@ -44,7 +44,7 @@ def _server() -> str:
     return os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
 
 
-def _reachable() -> bool:
+def _is_reachable() -> bool:
     try:
         urllib.request.urlopen(_server(), timeout=_PATIENCE).close()
     except urllib.error.HTTPError:  # an answer
@@ -54,7 +54,7 @@ def _reachable() -> bool:
     return True
 
 
-def _logged_in() -> bool:
+def _is_logged_in() -> bool:
     if os.environ.get("WANDB_API_KEY"):
         return True
     try:
@@ -65,10 +65,10 @@ def _logged_in() -> bool:
 
 @contextmanager
 def wandb_mirror(path: Path, description: dict, track: bool = True) -> Iterator[Callable[[dict], None]]:
-    """A function that mirrors a row of the history in ``path``; a resumed run goes on under its id.
+    """A function that mirrors a row of the history in ``path``; a resumed run keeps its W&B id.
 
-    It never asks for input, and does nothing, with a warning, where W&B is not installed or cannot be started: a
-    training does not fail for want of a mirror.
+    It never asks for input. If W&B is not installed or fails to start, it warns and does nothing, so that
+    tracking never stops a training.
     """
     mirror = _start(path, description) if track else None
     try:
@@ -86,9 +86,9 @@ def wandb_mirror(path: Path, description: dict, track: bool = True) -> Iterator[
 
 
 def _start(path: Path, description: dict):
-    """The W&B run of a run directory, offline where it cannot be online; None where there can be none."""
+    """The W&B run of a run directory, offline if online mode fails; None if W&B fails to start."""
     try:
-        import wandb  # here, because it takes a second that most uses of the library never need
+        import wandb  # imported late, because it takes a second
     except ImportError:
         warnings.warn("wandb is not installed (pip install harmonics-lib[tracking]); not tracking", stacklevel=4)
         return None
@@ -101,7 +101,7 @@ def _start(path: Path, description: dict):
             return None
         warnings.warn(f"W&B cannot be reached ({_first_line(error)}); tracking offline", stacklevel=4)
     try:
-        (path / "wandb_id").unlink()  # the id is taken by the attempt that failed
+        (path / "wandb_id").unlink()  # the failed attempt used up the id
         return _init(wandb, "offline", path, description)
     except Exception as error:
         warnings.warn(f"W&B cannot be started ({_first_line(error)}); not tracking", stacklevel=4)
@@ -110,7 +110,7 @@ def _start(path: Path, description: dict):
 
 @contextmanager
 def _environment(mode: str) -> Iterator[None]:
-    """Variables as W&B accepts them: it reads them even where it is told, and refuses what it does not know."""
+    """Set W&B's environment variables for ``mode``: it reads them in spite of arguments, and refuses unknown values."""
     before = {name: os.environ.get(name) for name in ("WANDB_MODE", "WANDB_BASE_URL")}
     os.environ["WANDB_MODE"] = mode
     if mode != "online":

@@ -36,7 +36,7 @@ def test_mode_is_offline_by_default(nobody):
 @pytest.fixture
 def reachable(monkeypatch):
     """A server that answers, without asking any."""
-    monkeypatch.setattr(wandb_mirror, "_reachable", lambda: True)
+    monkeypatch.setattr(wandb_mirror, "_is_reachable", lambda: True)
 
 
 def test_mode_is_online_for_a_user_who_is_logged_in(nobody, reachable, monkeypatch):
