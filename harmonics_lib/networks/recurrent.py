@@ -1,8 +1,8 @@
-"""The neural forecasters, one class each.
+"""Recurrent neural forecasters, one class each.
 
-Every network has ``loss(batch)`` (a scalar, which training minimises, of a batch whose ``past`` is (B, N) and
-``future`` (B, H)) and ``forecast(lookback, horizon)`` (the free-running continuation); where not every stage of
-training suits it, ``check_stage(stage)``.
+Every network has ``loss(batch)``, the scalar that training minimises, for a batch whose ``past`` is
+(B, N) and ``future`` (B, H), and ``forecast(lookback, horizon)``, the free-running continuation. A
+network that cannot be trained on every stage also has ``check_stage(stage)``.
 """
 
 from itertools import pairwise
@@ -18,13 +18,13 @@ from harmonics_lib.signals.process import SignalBatch
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
-    """Draw all weights anew from ``generator``: PyTorch's default, uniform on +-1/sqrt(fan).
+    """Draw all weights from ``generator`` with PyTorch's default distribution, uniform on +-1/sqrt(fan).
 
     ``fan`` is the hidden size of a recurrent layer and the number of inputs of a linear one.
-    A network with fixed starting values then sets them in its ``preset()``.
+    A network with fixed initial values then sets them in its ``preset()``.
 
     Raises:
-        ValueError: weights in a layer of another kind.
+        ValueError: a layer of another kind has weights.
     """
     with torch.no_grad():
         for layer in network.modules():
@@ -40,8 +40,19 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
 class SmallLSTM(nn.Module):
     """One LSTM layer and a linear head that predict the next sample from all samples so far.
 
-    Not a sequence-to-sequence network: beyond the lookback it runs on its own predictions.
-    ``SmallLSTM(100)`` has 41,301 parameters (Hochreiter and Schmidhuber 1997 for the cell).
+    Beyond the lookback, its input is its own prediction (free-running). ``SmallLSTM(100)`` has 41,301 parameters.
+
+    Args:
+        hidden: size of the LSTM's state.
+
+    Raises:
+        ValueError: ``hidden`` is not a whole number of at least 1.
+
+    Source: Hochreiter and Schmidhuber (1997) for the cell.
+
+    Example:
+        >>> SmallLSTM(8).forecast(torch.zeros(2, 100), 5).shape
+        torch.Size([2, 5])
     """
 
     def __init__(self, hidden: int = 100):
@@ -56,7 +67,7 @@ class SmallLSTM(nn.Module):
         return self.head(hidden)[..., 0], state
 
     def loss(self, batch: SignalBatch) -> Tensor:
-        """Mean squared error, (), of every one-step prediction whose target exists: of N + H - 1 a signal."""
+        """Mean squared error, (), of all N + H - 1 one-step predictions of each signal."""
         prediction, _ = self(batch.observed[:, :-1])  # (B, N + H - 1)
         return torch.mean((prediction - batch.clean[:, 1:]) ** 2)
 
@@ -72,10 +83,16 @@ class SmallLSTM(nn.Module):
 
 
 class SentinelLSTM(nn.Module):
-    """One LSTM layer and a linear head that echo a signal and continue it where the input is -2, which means "no data".
+    """One LSTM layer and a linear head that reproduce a signal, and continue it where the input is -2, "no data".
 
     The forget gates start with a bias of 1 (Gers, Schmidhuber and Cummins 2000). PyTorch's second
-    bias of every gate, that of the inputs, is redundant and stays 0.
+    bias of every gate is redundant and stays 0.
+
+    Args:
+        hidden: size of the LSTM's state.
+
+    Raises:
+        ValueError: ``hidden`` is not a whole number of at least 1.
     """
 
     NO_DATA = -2.0
@@ -89,13 +106,13 @@ class SentinelLSTM(nn.Module):
         self.preset()
 
     def preset(self) -> None:
-        """Set the biases that do not start at random."""
+        """Set the biases that have fixed initial values."""
         with torch.no_grad():
             self.lstm.bias_ih_l0.zero_()
             self.lstm.bias_hh_l0.chunk(4)[1].fill_(1.0)  # of input, forget, cell and output gate
 
     def forward(self, lookback: Tensor, horizon: int) -> Tensor:
-        """The lookback (B, N) as the network echoes it, and its continuation: (B, N + horizon)."""
+        """(B, N + horizon): the lookback (B, N) as the network reproduces it, then its continuation."""
         signal = functional.pad(lookback, (0, horizon), value=self.NO_DATA)  # (B, N + horizon)
         hidden, _ = self.lstm(signal[..., None])  # (B, N + horizon, H)
         return self.head(hidden)[..., 0]
@@ -116,11 +133,12 @@ FEATURES = ("real_imag", "magnitude_angle", "scaled_angle", "magnitude_cosine", 
 def dft_features(lookback: Tensor, kind: str) -> Tensor:
     """(B, F) features of ``lookback`` (B, N), from its unitary real DFT of K = floor(N/2) + 1 bins.
 
-    ``"real_imag"`` is linear in the signal, F = 2 K. ``"magnitude_angle"``, F = 2 K, has angles that
-    jump at +-pi and take any value where the magnitude is small. Each of these two faults stands
-    alone in ``"scaled_angle"``, F = 2 K, whose angles are multiplied by the magnitude, and in
-    ``"magnitude_cosine"``, F = 3 K, the magnitude with cosine and sine of the angle. ``"samples"``
-    is the lookback itself, and ``"none"`` is (B, 0).
+    * ``"real_imag"``, F = 2 K: real and imaginary part, linear in the signal.
+    * ``"magnitude_angle"``, F = 2 K: the angle jumps at +-pi, and is arbitrary where the magnitude is small.
+    * ``"scaled_angle"``, F = 2 K: magnitude, and magnitude times angle, which keeps only the jumps.
+    * ``"magnitude_cosine"``, F = 3 K: magnitude, cosine and sine of the angle, which keeps only the arbitrary angles.
+    * ``"samples"``, F = N: the lookback itself.
+    * ``"none"``, F = 0.
     """
     if kind in ("samples", "none"):
         return lookback if kind == "samples" else lookback[:, :0]
@@ -149,7 +167,7 @@ def _mlp(*sizes: int) -> nn.Sequential:
 
 
 class _Decoder(nn.Module):
-    """A GRU cell that is fed one sample at a time, and a head that reads the next one off its state."""
+    """A GRU cell that takes one sample at a time, and a head that maps its state to the next sample."""
 
     def __init__(self, hidden: int, *head: int):
         super().__init__()
@@ -159,8 +177,9 @@ class _Decoder(nn.Module):
     def forward(self, state: Tensor, last: Tensor, horizon: int, forced=None, truth=None) -> Tensor:
         """(B, horizon) samples after ``last`` (B, 1), from the state (B, H).
 
-        Free-running, but where ``forced`` (B, horizon - 1) is true the cell reads ``truth``
-        instead of its own last prediction (Williams and Zipser 1989).
+        The cell's input is its own last prediction, or ``truth`` where ``forced`` (B, horizon - 1) is true.
+
+        Source: Williams and Zipser (1989) for teacher forcing.
         """
         sample, forecast = last, []
         for step in range(horizon):
@@ -172,14 +191,14 @@ class _Decoder(nn.Module):
 
 
 class _Seq2Seq(nn.Module):
-    """Shared by the networks that encode a lookback of fixed length and decode its continuation."""
+    """Base of the networks that encode a lookback of fixed length and decode its continuation."""
 
     lookback: int
     step_weight: float
     decoder: _Decoder
 
     def encode(self, lookback: Tensor) -> Tensor:
-        """First state of the decoder, (B, H), from ``lookback`` (B, N)."""
+        """Initial state of the decoder, (B, H), from ``lookback`` (B, N)."""
         raise NotImplementedError
 
     def forward(self, lookback: Tensor, horizon: int, forced=None, truth=None) -> Tensor:
@@ -190,8 +209,8 @@ class _Seq2Seq(nn.Module):
         """Mean squared error, (), of the continuation (B, H), step h weighted by ``h ** -step_weight``.
 
         Each decoder input is the truth with probability ``teacher_forcing``, drawn from
-        ``generator``: 1 is teacher forcing, 0 free-running, between them scheduled sampling
-        (Bengio et al. 2015).
+        ``generator``: 1 is teacher forcing, 0 is free-running, and values in between are scheduled
+        sampling (Bengio et al. 2015).
         """
         truth, forced = batch.future, None
         if teacher_forcing > 0:
@@ -210,17 +229,26 @@ class _Seq2Seq(nn.Module):
 
 
 class Seq2SeqGRU(_Seq2Seq):
-    """A GRU encoder, its last state joined with DFT features, and a GRU-cell decoder.
+    """A GRU encoder, whose last state is concatenated with DFT features, and a GRU-cell decoder.
 
-    45,415 parameters with the default settings (Cho et al. 2014, Sutskever et al. 2014).
+    It has 45,415 parameters with the default settings.
 
     Args:
         features: one of ``FEATURES``.
         encoder: hidden size of the recurrent encoder, at most 10; 0 for none.
-        lookback: samples that are seen.
-        step_weight: step h of the forecast weighs ``h ** -step_weight`` in the loss.
-        width: units of the decoder; None for the 112 (at a lookback of 100) that the default settings
-            fill, or for as many as the features need.
+        lookback: samples that the network is given.
+        step_weight: step h of the forecast has the weight ``h ** -step_weight`` in the loss.
+        width: units of the decoder; None for those that the default features need (112 at a lookback
+            of 100), or more if ``features`` needs more.
+
+    Raises:
+        ValueError: a setting is out of range or of the wrong type.
+
+    Sources: Cho et al. (2014); Sutskever, Vinyals and Le (2014).
+
+    Example:
+        >>> Seq2SeqGRU(lookback=20).forecast(torch.zeros(2, 20), 5).shape
+        torch.Size([2, 5])
     """
 
     def __init__(
@@ -235,7 +263,7 @@ class Seq2SeqGRU(_Seq2Seq):
         encoder = check_whole("encoder", encoder, minimum=0)
         lookback = check_whole("lookback", lookback, maximum=WIDEST)
         if encoder > 10:
-            raise ValueError(f"encoder must be at most 10, the decoder has no room for more, got {describe(encoder)}")
+            raise ValueError(f"encoder must be at most 10, which the decoder's width allows, got {describe(encoder)}")
         step_weight = check_weight("step_weight", step_weight)
         self.lookback, self.step_weight = lookback, step_weight
         self.features = check_choice("features", features, FEATURES)
@@ -250,7 +278,7 @@ class Seq2SeqGRU(_Seq2Seq):
         self.decoder = _Decoder(self.width, self.width // 2)
 
     def encode(self, lookback: Tensor) -> Tensor:
-        """First state of the decoder, (B, width): encoder state and DFT features, zeros where one is left out."""
+        """Initial state of the decoder, (B, width): encoder state and DFT features, padded with zeros."""
         parts = [dft_features(lookback, self.features)]
         if self.encoder:
             _, state = self.encoder(lookback[..., None])  # (B, N, 1) -> (1, B, encoder)
@@ -260,12 +288,17 @@ class Seq2SeqGRU(_Seq2Seq):
 
 
 class CurriculumGRU(_Seq2Seq):
-    """The lookback and its DFT features through an MLP into a GRU-cell decoder, always free-running.
+    """An MLP that encodes the lookback and its DFT features, and a free-running GRU-cell decoder.
 
-    141,573 parameters with the default settings.
+    It has 141,573 parameters with the default settings.
 
     Args:
-        features, lookback, step_weight: as in ``Seq2SeqGRU``.
+        features: as in ``Seq2SeqGRU``.
+        lookback: as in ``Seq2SeqGRU``.
+        step_weight: as in ``Seq2SeqGRU``.
+
+    Raises:
+        ValueError: a setting is out of range or of the wrong type.
     """
 
     def __init__(self, features: str = "real_imag", lookback: int = 100, step_weight: float = 0.0):
@@ -279,5 +312,5 @@ class CurriculumGRU(_Seq2Seq):
         self.decoder = _Decoder(140, 70, 35)
 
     def encode(self, lookback: Tensor) -> Tensor:
-        """First state of the decoder, (B, 140)."""
+        """Initial state of the decoder, (B, 140)."""
         return self.encoder(torch.cat([lookback, dft_features(lookback, self.features)], dim=1))

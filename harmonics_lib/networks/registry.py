@@ -1,4 +1,4 @@
-"""Which class a network's name stands for."""
+"""The networks of the library by name."""
 
 from torch import nn
 
@@ -12,7 +12,7 @@ def network_class(name: str) -> type[nn.Module]:
     """The class of the library with that name.
 
     Raises:
-        ValueError: there is none; a class that a notebook defines is known to that notebook only.
+        ValueError: there is none. A class that a notebook defines exists only in that notebook.
     """
     if name not in _NETWORKS:
         raise ValueError(f"expected one of the networks {', '.join(_NETWORKS)}, got {name}")
@@ -23,6 +23,6 @@ def build(description: dict) -> nn.Module:
     """The network of a run's ``config.json``: ``{"class": its name, "settings": its arguments}``.
 
     Raises:
-        ValueError: a network that is not of the library, but of the notebook that published it.
+        ValueError: the network is not one of the library, for example because a notebook defines it.
     """
     return network_class(description["class"])(**description["settings"])

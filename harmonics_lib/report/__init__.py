@@ -1,4 +1,4 @@
-"""The machinery of the report: what notebooks find and draw, the prose that quotes it, the runner.
+"""The report: findings and figures of notebooks, the prose with their numbers, and the runner.
 
-Matplotlib, IPython and papermill live here; the science in ``harmonics_lib`` knows none of them.
+Only this package imports Matplotlib, IPython and papermill.
 """

@@ -28,8 +28,8 @@ _LOCK = "lock"
 
 
 @contextmanager
-def _in_one_sentence() -> Iterator[None]:
-    """What goes wrong within ends the command with one sentence and the exit status 1."""
+def _exit_on_error() -> Iterator[None]:
+    """An error inside the ``with`` block ends the command with one sentence and the exit status 1."""
     try:
         repository()
         yield
@@ -39,24 +39,24 @@ def _in_one_sentence() -> Iterator[None]:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """One report or training at a time in a build folder; the processes of ``torchrun`` are one.
+def _lock_build() -> Iterator[None]:
+    """Lock the build folder for one report or training; the processes of ``torchrun`` count as one.
 
     Raises:
-        ReportError: another one is at work.
+        ReportError: another report or training holds the lock.
     """
     build_dir().mkdir(parents=True, exist_ok=True)
-    with ExitStack() as held:
+    with ExitStack() as stack:
         try:
             if is_first_process():
-                held.enter_context(FileLock(build_dir() / _LOCK, timeout=0))
+                stack.enter_context(FileLock(build_dir() / _LOCK, timeout=0))
         except Timeout as error:
             raise ReportError(f"another report or training is at work in {build_dir()}: wait until it ends") from error
         yield
 
 
 def _write(rendered: dict[Path, str]) -> None:
-    """Write the texts that differ from what stands there."""
+    """Write the texts that differ from the files."""
     for path, text in rendered.items():
         if path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
@@ -73,9 +73,9 @@ def main():
 @click.option("--quick", is_flag=True, help="The quick profile, from scratch, into build/quick.")
 def run(notebooks: str, quick: bool):
     """Execute the notebooks and publish each one that succeeds."""
-    with _in_one_sentence():
+    with _exit_on_error():
         _set_environment(quick)
-        with _alone():
+        with _lock_build():
             if quick:
                 _empty(build_dir())
             results_dir().mkdir(parents=True, exist_ok=True)
@@ -83,11 +83,11 @@ def run(notebooks: str, quick: bool):
 
 
 def _set_environment(quick: bool) -> None:
-    """What kernels inherit."""
+    """Set the environment variables that kernels inherit."""
     if quick:
         build = repository() / "build" / "quick"
         os.environ |= {"HARMONICS_BUILD": str(build), "HARMONICS_RESULTS": str(build / "results")}
-        os.environ.setdefault("WANDB_MODE", "offline")  # tiny trainings are tracked, but not among somebody's own
+        os.environ.setdefault("WANDB_MODE", "offline")  # tiny trainings stay out of the user's project
     os.environ |= KERNEL_ENVIRONMENT | {
         "HARMONICS_BUILD": str(build_dir().resolve()),
         "HARMONICS_RESULTS": str(results_dir().resolve()),
@@ -129,22 +129,22 @@ def _run(sources: list[Path], profile: str) -> int:
 @main.command()
 @click.argument("name")
 def train(name: str):
-    """Train the published network NAME anew, on GPUs where there are any; under torchrun, on several."""
-    with _in_one_sentence(), _alone():
+    """Train the published network NAME again, on a GPU if there is one; under torchrun, on several."""
+    with _exit_on_error(), _lock_build():
         train_again(name, device="cuda" if torch.cuda.is_available() else "cpu")
 
 
 @main.command()
 def prose():
     """Write the published numbers into the README and the executed notebooks."""
-    with _in_one_sentence():
+    with _exit_on_error():
         _write(render_prose())
 
 
 @main.command()
 def badges():
     """Write the repository's URL into badges and Colab cells."""
-    with _in_one_sentence():
+    with _exit_on_error():
         _write(render_badges())
 
 

@@ -1,4 +1,4 @@
-"""What a notebook finds: named numbers, claims that are checked, figures; kept with their provenance."""
+"""The findings of a notebook: named values, checked claims and figures, saved with their provenance."""
 
 import importlib.metadata
 import json
@@ -22,19 +22,19 @@ from PIL import Image
 
 from harmonics_lib.paths import results_dir, staging_dir
 
-ROUNDING = 1e-12  # what is smaller is only rounding, and differs between processors
-UNSEEN = 0.05  # points: a ninth of a pixel of the PNG
+ROUNDING = 1e-12  # smaller values are rounding errors, which differ between processors
+UNSEEN = 0.05  # points: invisible differences of coordinates, a ninth of a pixel of the PNG
 _COMPARISONS = {"<=": operator.le, ">=": operator.ge, "==": operator.eq}
 _VERSIONED = ("torch", "numpy", "scipy", "matplotlib", "harmonics-lib")
 
 
 class ClaimFailed(AssertionError):
-    """A finding of the report does not hold."""
+    """A claim of the report does not hold."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence, the number behind it, and the bound that the number has to keep.
+    """A sentence, its number, and the bound that the number must satisfy.
 
     ``judged`` is False in the quick profile for a claim that needs full trainings or sizes.
     """
@@ -51,12 +51,12 @@ class Claim:
 
     @property
     def holds(self) -> bool:
-        """Whether the number keeps its bound; a number that is not finite keeps none."""
+        """Whether the number is finite and satisfies the bound."""
         return math.isfinite(self.value) and _COMPARISONS[self.comparison](self.value, self.bound)
 
     @property
     def measurement(self) -> str:
-        """The number as text; what is left of zero after rounding differs between processors and is not spelt out."""
+        """The number as text; values below 1e-12 are rounding errors, which differ between processors."""
         return "below 1e-12" if abs(self.value) < ROUNDING and 0 < self.bound < 1 else _short(self.value)
 
     @property
@@ -66,19 +66,19 @@ class Claim:
 
 
 def _short(number: float) -> str:
-    """Whole numbers below a million as they are, others with three significant digits."""
+    """A number as text: whole numbers below a million in full, others with three significant digits."""
     whole = number == round(number, 0) and abs(number) < 1e6
     return f"{number:.0f}" if whole else f"{number:.3g}"
 
 
 @dataclass
 class Findings:
-    """What a notebook finds: named values and claims, shown as a table and saved as metrics.
+    """The findings of a notebook: named values and claims, displayed as a table and saved as metrics.
 
     Args:
         notebook: its name, for example ``"03_small_lstm"``.
         profile: ``"full"`` or ``"quick"``.
-        provenance: what the results depend on beside the code: seeds, fingerprints of trained networks.
+        provenance: inputs of the results beside the code, such as seeds and fingerprints of trained networks.
     """
 
     notebook: str
@@ -92,13 +92,13 @@ class Findings:
             raise ValueError(f"profile must be 'full' or 'quick', got {self.profile!r}")
 
     def value(self, name: str, number) -> None:
-        """Keep a number, or a list of numbers, for the metrics and for the prose that quotes it."""
+        """Record a number, or a list of numbers, for the metrics and the prose."""
         self.values[name] = number
 
     def claim(
         self, name: str, sentence: str, value: float, comparison: str, bound: float, full_only: bool = False
     ) -> None:
-        """State a finding. ``full_only``: it needs full trainings or sizes, so only the full profile judges it."""
+        """Record a claim. ``full_only``: only the full profile checks it, since it needs full trainings or sizes."""
         judged = self.profile == "full" or not full_only
         self.values[name] = float(value)
         self.claims[name] = Claim(sentence, float(value), comparison, float(bound), judged)
@@ -118,10 +118,12 @@ class Findings:
         return pd.DataFrame(rows).set_index("finding")
 
     def figure(self, figure: Figure, name: str, alt: str) -> None:
-        """Show a figure, and save it as SVG and PNG, without a date, under the notebook's name.
+        """Display a figure, and save it as SVG and PNG, without a date, under the notebook's name.
 
         Args:
-            alt: what it shows, in words, for those who cannot see it; without measured numbers, which would go stale.
+            figure: it is closed afterwards.
+            name: of the files.
+            alt: a description for readers who cannot see the figure, without measured numbers, which would go stale.
         """
         path = self._figures() / f"{name}.png"
         figure.savefig(path)
@@ -134,11 +136,13 @@ class Findings:
         _show(path, alt, width=round(100 * figure.get_figwidth()))
 
     def animation(self, figure: Figure, draw: Callable, frames: Iterable, name: str, alt: str) -> None:
-        """Show a figure that moves, and save it as GIF under the notebook's name.
+        """Display an animated figure, and save it as GIF under the notebook's name.
 
         Args:
-            draw: changes the figure to show the frame that it is called with; each is drawn once.
-            frames: what ``draw`` is called with, one after the other.
+            figure: it is closed afterwards.
+            draw: ``draw(frame)`` updates the figure.
+            frames: the arguments of ``draw``, in order.
+            name: of the file.
             alt: as in ``figure``.
         """
         pictures = []
@@ -171,19 +175,19 @@ class Findings:
 
 
 def _keep_published(vector: Path) -> None:
-    """Take the published SVG and PNG where the new SVG differs by what nobody sees.
+    """Replace the new SVG and PNG by the published ones if the difference is invisible.
 
-    Rounding differs between processors: a curve near the floor of rounding moved by a hundredth of a point.
+    Rounding differs between processors: on another one a curve near the rounding floor moved by 0.01 points.
     """
     published = results_dir() / vector.relative_to(vector.parents[2])
     if published.is_file() and _look_alike(published.read_text(encoding="utf-8"), vector.read_text(encoding="utf-8")):
         for suffix in (".svg", ".png"):
-            if (there := published.with_suffix(suffix)).is_file():
-                shutil.copyfile(there, vector.with_suffix(suffix))
+            if (source := published.with_suffix(suffix)).is_file():
+                shutil.copyfile(source, vector.with_suffix(suffix))
 
 
 def _look_alike(first: str, second: str) -> bool:
-    """Whether two SVGs are the same but for coordinates that differ by at most ``UNSEEN`` points."""
+    """Whether two SVGs are equal up to coordinates that differ by at most ``UNSEEN`` points."""
     number = r"-?\d+(?:\.\d+)?"
     pairs = zip(re.findall(number, first), re.findall(number, second), strict=False)
     return re.sub(number, "", first) == re.sub(number, "", second) and all(
@@ -192,9 +196,9 @@ def _look_alike(first: str, second: str) -> bool:
 
 
 def _round_coordinates(svg: str) -> str:
-    """An SVG with coordinates of two decimals, and its hashed names, which hold more of them, by number.
+    """Round the coordinates of an SVG to two decimals, and number its ids, which hash more decimals.
 
-    A hundredth of a point is not seen, and more digits differ between processors.
+    A hundredth of a point is invisible, and further digits differ between processors.
     """
 
     def coarse(attribute: re.Match) -> str:
@@ -207,14 +211,14 @@ def _round_coordinates(svg: str) -> str:
 
 
 def _show(path: Path, alt: str, **size) -> None:
-    """Display a picture with its description and its name, by which the site finds the vector version."""
+    """Display a picture with its description and its name; the site uses the name to find the SVG."""
     kind, about = f"image/{path.suffix[1:]}", {"alt": alt, "figure": path.stem} | size
     data = {kind: b64encode(path.read_bytes()).decode(), "text/plain": alt}
-    display(data, metadata={kind: about}, raw=True)  # and not an Image, which has no alt in Colab's IPython
+    display(data, metadata={kind: about}, raw=True)  # an Image has no alt text in Colab's IPython
 
 
 def save_metrics(notebook: str, values: dict, claims: dict[str, Claim], provenance: dict) -> Path:
-    """Write ``metrics/<notebook>.json`` into the staging folder: sorted keys, six significant digits, rounding as 0."""
+    """Write ``metrics/<notebook>.json`` into the staging folder: sorted keys, six digits, rounding errors as 0."""
     content = {
         "values": _round(values),
         "claims": [_round({"name": name, "holds": c.holds} | asdict(c)) for name, c in claims.items()],

@@ -1,6 +1,6 @@
-"""The form of the notebooks: ``python -m harmonics_lib.report.lint`` lists each place that breaks a rule, by its name.
+"""Rules on the form of the notebooks; ``python -m harmonics_lib.report.lint`` lists the violations.
 
-A cell is named by its place among all cells of its notebook, the first being 0.
+Cells are numbered from 0 among all cells of a notebook.
 """
 
 import ast
@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from harmonics_lib.report.prose import repository
 
 LINES, MEDIAN, WIDTH, WORDS = 20, 10, 88, 150
-#: Decimals in prose that no code holds: a source states them, or they follow from what the text says.
+#: Decimals in prose that are in no code cell: a source states them, or they follow from the text.
 QUOTED = {
     "02_spectral_leakage": {"0.09"},
     "04_seq2seq_gru": {"1.8", "2.3"},
@@ -40,14 +40,14 @@ class Notebook:
         """Code cells with their places."""
         return [(place, cell) for place, cell in enumerate(self.cells) if cell.cell_type == "code"]
 
-    def parsed(self) -> Iterator[ast.AST]:
-        """All nodes of the code, without the shell's commands."""
+    def nodes(self) -> Iterator[ast.AST]:
+        """All nodes of the code's syntax trees, without shell commands."""
         for _, cell in self.code:
             yield from ast.walk(ast.parse(re.sub(r"(?m)^\s*[!%].*$", "pass", cell.source)))
 
     @property
     def paragraphs(self) -> list[tuple[int, str]]:
-        """Prose with its places up to the bibliography, without placeholders, formulas, code and addresses."""
+        """Paragraphs up to the bibliography with their cells, without placeholders, formulas, code and addresses."""
         found = []
         for place, cell in enumerate(self.cells):
             if cell.cell_type == "markdown":
@@ -60,7 +60,7 @@ class Notebook:
         return found
 
 
-Breaches = Iterator[tuple[int, str]]  # the cell's place, and what is wrong with it
+Breaches = Iterator[tuple[int, str]]  # cell and message
 
 
 def length_of_cells(notebook: Notebook) -> Breaches:
@@ -83,14 +83,14 @@ def width_of_lines(notebook: Notebook) -> Breaches:
 
 def length_of_paragraphs(notebook: Notebook) -> Breaches:
     for place, text in notebook.paragraphs:
-        listed = re.match(r"\s*([*|-] ?|\d+\.)", text)  # a list or a table
-        if not listed and (words := len(text.split())) > WORDS:
+        is_list = re.match(r"\s*([*|-] ?|\d+\.)", text)  # a list or a table
+        if not is_list and (words := len(text.split())) > WORDS:
             yield place, f"has a paragraph of {words} words (at most {WORDS}): {' '.join(text.split()[:8])} …"
 
 
 def numbers_in_prose(notebook: Notebook) -> Breaches:
-    """A decimal in the text is a placeholder for a published number, a setting that the code holds, or quoted."""
-    constants = [node.value for node in notebook.parsed() if isinstance(node, ast.Constant)]
+    """Decimals in the text are placeholders for published numbers, settings in the code, or quoted."""
+    constants = [node.value for node in notebook.nodes() if isinstance(node, ast.Constant)]
     settings = {float(value) for value in constants if isinstance(value, (int, float))}
     for place, text in notebook.paragraphs:
         for number in re.findall(r"(?<![\w.])\d+\.\d+(?:e-?\d+)?|\b\d+e-\d+", text):
@@ -110,11 +110,11 @@ def opening(notebook: Notebook) -> Breaches:
 
 
 def parameters(notebook: Notebook) -> Breaches:
-    """What papermill may set is read later."""
+    """Parameters that papermill may set are used in the code."""
     for place, cell in notebook.code:
         if "parameters" in cell.metadata.get("tags", []):
             named = {target.id for line in ast.parse(cell.source).body for target in line.targets}
-            read = {n.id for n in notebook.parsed() if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            read = {n.id for n in notebook.nodes() if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
             for name in sorted(named - read):
                 yield place, f"sets {name}, which nothing reads"
 
@@ -149,7 +149,7 @@ RULES = {
 
 
 def breaches(path: Path) -> Iterator[str]:
-    """A sentence for each place of a notebook that breaks a rule."""
+    """A sentence for each violation of a rule in a notebook."""
     notebook = Notebook(path.stem, nbformat.read(path, as_version=4).cells)
     for name, rule in RULES.items():
         for place, what in rule(notebook):

@@ -38,13 +38,17 @@ _STYLE: Any = {
 
 
 def use_style() -> None:
-    """Set the report's style for all figures that follow, whatever a personal ``matplotlibrc`` says."""
+    """Set the report's style for all following figures, independent of a personal ``matplotlibrc``."""
     plt.rcdefaults()
     plt.rcParams.update(_STYLE)
 
 
 def method_style(method: str) -> dict:
-    """Keyword arguments of ``ax.plot`` for a method; ``ValueError`` for a method without a colour."""
+    """Keyword arguments of ``ax.plot`` for a method.
+
+    Raises:
+        ValueError: the method has no style.
+    """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     colour, line, marker = METHODS[method]
@@ -52,7 +56,7 @@ def method_style(method: str) -> dict:
 
 
 def _mark_every(points: int) -> int:
-    """Markers on a long line are few enough to see the line."""
+    """The distance of markers on a line of many points: about ten markers a line."""
     return max(1, points // 10)
 
 
@@ -88,7 +92,7 @@ def plot_by_step(ax: Axes, method: str, values, low=None, high=None, first: int 
 
 
 def plot_scores(ax: Axes, scores: Mapping[str, Score], seeds: Mapping[str, list[Score]] | None = None) -> Axes:
-    """Errors by step of several methods, with their 95 % bands; ``seeds``: scores of more seeds, thin dotted lines."""
+    """Errors by step of several methods with their 95 % bands; the scores of more ``seeds`` are thin dotted lines."""
     for method, score in scores.items():
         plot_by_step(ax, method, score.by_step, *score.interval(by_step=True))
     for method, others in (seeds or {}).items():
@@ -107,24 +111,27 @@ def plot_examples(
     horizon: int,
     quantiles: Sequence[float] = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99),
     columns: int = 3,
-    shown: int = 8,
+    context: int = 8,
 ) -> Figure:
-    """A gallery of forecasts of the signals at quantiles of an error, not chosen by eye.
+    """A gallery of forecasts of the signals at quantiles of an error.
 
-    Above, the median signal with its whole lookback; below, a panel a quantile with the end of it.
+    The upper panel shows the median signal with its whole lookback. Each lower panel shows the signal at
+    one quantile with the end of its lookback.
 
     Args:
         batch: the signals.
         forecasters: method -> forecaster.
-        errors: (B,) of the method by which the signals are chosen.
-        horizon: steps that are forecast.
-        shown: samples of the lookback that the panels below draw.
+        errors: (B,) errors of the method that selects the signals.
+        horizon: number of steps to forecast.
+        quantiles: of the errors, one for each lower panel.
+        columns: lower panels in a row.
+        context: samples of the lookback in the lower panels.
     """
 
     def draw(ax, quantile, first):
         row = np.argsort(errors)[int(quantile * (len(errors) - 1))]
-        past = batch.past[row : row + 1]
-        ahead = {name: forecaster(past, horizon)[0] for name, forecaster in forecasters.items()}
+        lookback = batch.past[row : row + 1]
+        ahead = {name: forecaster(lookback, horizon)[0] for name, forecaster in forecasters.items()}
         plot_forecasts(ax, batch.clean[row, : batch.lookback + horizon], ahead, batch.lookback, first)
         ax.set(title=f"{quantile:.0%} quantile: MSE {errors[row]:.0e}", xlabel="", ylabel="signal")
 
@@ -133,7 +140,7 @@ def plot_examples(
     whole, *panels = figure.subplot_mosaic([["whole"] * columns, *_rows(len(quantiles), columns)]).values()
     draw(whole, 0.5, 0)
     for ax, quantile in zip(panels, quantiles, strict=True):
-        draw(ax, quantile, batch.lookback - shown)
+        draw(ax, quantile, batch.lookback - context)
     for ax in (whole, *panels[-columns:]):
         ax.set_xlabel("time (samples)")
     figure.legend(*whole.get_legend_handles_labels(), loc="outside lower center", ncol=4)
@@ -141,7 +148,7 @@ def plot_examples(
 
 
 def _rows(count: int, columns: int) -> list[list]:
-    """Rows of a mosaic that hold the panels 0, 1, …, and nothing in places that are left over."""
+    """Rows of a mosaic with the panels 0, 1, …; the rest of the last row is empty."""
     cells = [*range(count), *["."] * (-count % columns)]
     return [cells[at : at + columns] for at in range(0, len(cells), columns)]
 
@@ -155,20 +162,20 @@ def plot_seeds_history(ax: Axes, trained: Sequence[TrainedNetwork], **style) -> 
 
 
 def plot_history(ax: Axes, history: dict, label: str, **style) -> Axes:
-    """Validation loss, logarithmic, against signals seen; ``history``: columns of a run's history, (rows,) each."""
+    """Validation loss, logarithmic, against training signals; ``history``: columns of a run's history, (rows,) each."""
     ax.semilogy(np.array(history["signals"]) / 1e6, history["validation_loss"], label=label, **style)
     ax.set(xlabel="training signals (millions)", ylabel="validation loss (MSE)")
     return ax
 
 
 def plot_seeds(ax: Axes, groups: dict[str, list[float]], label: str | None = None, **style) -> Axes:
-    """Errors on a logarithmic axis: a row a group (name -> (seeds,)), a dot a seed, a bar at their median."""
+    """Errors on a logarithmic axis: a row per group (name -> (seeds,)), a dot per seed, a bar at the median."""
     style = {"color": "black", "marker": "o"} | style
     rows = np.arange(len(groups))
     for row, errors in zip(rows, groups.values(), strict=True):
         spread = row + np.linspace(-0.2, 0.2, len(errors)) if len(errors) > 3 else np.full(len(errors), row)
         ax.plot(np.sort(errors), spread, linestyle="", label=label if row == 0 else None, **style)
-        middle = np.quantile(errors, 0.5, method="higher")  # of an even number, one that occurred
+        middle = np.quantile(errors, 0.5, method="higher")  # an observed value, even for an even number of seeds
         ax.plot(middle, row, marker="|", markersize=16, color=style["color"])
     ax.set(xscale="log", yticks=rows, yticklabels=groups, ylim=(len(groups) - 0.5, -0.5))
     return ax
@@ -177,7 +184,7 @@ def plot_seeds(ax: Axes, groups: dict[str, list[float]], label: str | None = Non
 def explore(draw: Callable[..., Figure], **controls) -> None:
     """In a live notebook, show ``draw(**values)`` with a slider or a list for each value.
 
-    A report shows stills instead, and so does a notebook without ipywidgets: nothing happens there.
+    In the report, and without ipywidgets, it does nothing.
 
     Args:
         controls: as for ``ipywidgets.interact``: (lowest, highest) for a slider, a list of choices.

@@ -1,4 +1,4 @@
-"""Fills the numbers of the results into prose: that of executed notebooks, and of the README; badges, Colab cells."""
+"""Fills published numbers into the prose of executed notebooks and the README; writes badges and Colab cells."""
 
 import re
 import sys
@@ -21,18 +21,18 @@ from harmonics_lib.report.tables import grid_table
 
 OVERVIEW = "00_overview"
 _PLACEHOLDER = re.compile(r"\{\{(\d\d)\.([^{}:]*?)(\.bound)?(?::([^{}]*))?\}\}")  # other double braces are LaTeX
-_MADE_FROM = "<!-- make report writes this file: edit README.in.md -->\n\n"
+_HEADER = "<!-- make report writes this file: edit README.in.md -->\n\n"
 
 
 class ReportError(RuntimeError):
-    """The report cannot be built as asked; the message says what, where and why."""
+    """The report cannot be built; the message says what failed, where and why."""
 
 
 def repository() -> Path:
-    """The checkout that the report is built in.
+    """The root folder of the checkout.
 
     Raises:
-        ReportError: there is none, because only the package is installed.
+        ReportError: there is no checkout, because only the package is installed.
     """
     if folder := checkout():
         return folder
@@ -40,10 +40,10 @@ def repository() -> Path:
 
 
 def notebook_paths(selection: str = "") -> list[Path]:
-    """The notebooks in order; ``selection`` is space-separated numbers, all when empty.
+    """The paths of the notebooks in order; ``selection`` has their numbers, separated by spaces, or is empty for all.
 
     Raises:
-        ReportError: a number without a notebook.
+        ReportError: a number has no notebook.
     """
     paths = sorted((repository() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
     wanted = selection.split()
@@ -91,7 +91,7 @@ def fill_notebook(notebook: NotebookNode, metrics: Mapping[str, dict], required:
 
 
 def findings_table() -> str:
-    """All published claims as one Markdown table, each with a link to its notebook; the overview's own are left out."""
+    """All published claims but those of the overview as a Markdown table, each with a link to its notebook."""
     rows = ["| notebook | finding | measured | bound |", "|---|---|---|---|"]
     for notebook in (name for name in published_metrics() if name != OVERVIEW):
         for stored in load_metrics(notebook)["claims"]:
@@ -114,12 +114,12 @@ def notebooks_table() -> str:
 
 
 def render_prose() -> dict[Path, str]:
-    """What the executed notebooks and the README say: path -> text, every number filled in from the published metrics.
+    """The executed notebooks and the README with all numbers filled in from the published metrics: path -> text.
 
-    Results elsewhere, as those of the quick profile, may lack numbers, and have no README.
+    Results outside the checkout's folder, such as those of the quick profile, may lack numbers, and have no README.
 
     Raises:
-        ReportError: a placeholder that the metrics cannot fill.
+        ReportError: the metrics lack the value of a placeholder.
     """
     ours = results_dir().resolve() == (repository() / "results").resolve()
     metrics = {name[:2]: load_metrics(name) for name in published_metrics()}
@@ -141,16 +141,16 @@ def _render_readme(metrics: Mapping[str, dict]) -> dict[Path, str]:
     grid = over_horizon(load_table("grid"), 10, periods="whole", components=(1, 10, 45))
     text = (repository() / "README.in.md").read_text(encoding="utf-8")
     text = text.replace("{{grid}}", grid_table(grid)).replace("{{notebooks}}", notebooks_table())
-    return {repository() / "README.md": _MADE_FROM + fill_numbers(text, metrics)}
+    return {repository() / "README.md": _HEADER + fill_numbers(text, metrics)}
 
 
 def repository_url() -> str:
-    """Where the repository lives: ``[project.urls]`` in ``pyproject.toml``."""
+    """The repository's URL, from ``[project.urls]`` in ``pyproject.toml``."""
     return tomllib.loads((repository() / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 
 
 def pages_url() -> str:
-    """Where the pages of ``make site`` are published: GitHub's address of the repository's pages."""
+    """The URL of the pages of ``make site``: GitHub Pages of the repository."""
     owner, name = repository_url().removeprefix("https://github.com/").split("/")
     return f"https://{owner}.github.io/{name}/"
 
@@ -162,9 +162,9 @@ def _badge(notebook: str, url: str = "") -> str:
 
 
 def colab_setup(url: str) -> str:
-    """Source of the cell that makes ready when the notebook runs in Colab, from ``url``.
+    """Source of the cell that sets up a notebook in Colab from the repository at ``url``.
 
-    The package comes with what notebooks need and Colab may lack; a clone has the published runs, too.
+    It installs the package with the requirements of the notebooks. The clone provides the published runs.
     """
     return "\n".join(
         [
@@ -180,7 +180,7 @@ def colab_setup(url: str) -> str:
 
 
 def render_badges() -> dict[Path, str]:
-    """The notebooks with the badge and the Colab cell that the repository's URL asks for: path -> text."""
+    """The notebooks with badge and Colab cell for the repository's URL: path -> text."""
     url, rendered = repository_url(), {}
     for path in notebook_paths():
         notebook = nbformat.read(path, as_version=4)

@@ -1,4 +1,4 @@
-"""Runs the notebooks headless, as many at a time as there are cores, and publishes what succeeded."""
+"""Runs the notebooks headless, in parallel on all cores, and publishes those that succeed."""
 
 import json
 import os
@@ -27,12 +27,12 @@ from harmonics_lib.published.store import publish
 from harmonics_lib.report.prose import OVERVIEW, ReportError, fill_notebook
 from harmonics_lib.training.directory import RunError
 
-#: Set for every kernel: no chatter, no sliders. (How threads wait and memory is kept, the Makefile says.)
+#: Environment of every kernel: no messages of W&B, no sliders. (The Makefile sets threads and memory.)
 KERNEL_ENVIRONMENT = {"WANDB_SILENT": "true", "HARMONICS_STILLS": "1"}
-FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # they hide figures, or win over the venv's kernel
-WATCH_EVERY = 30  # seconds between two lines about a running cell, where there is no terminal to redraw
-READS = {"04": ("03",), "06": ("03", "04", "05", "11")}  # by notebook, those that train networks which it loads
-#: These take longest and begin first, so that at the end none runs alone.
+FOREIGN_ENVIRONMENT = ("MPLBACKEND", "JUPYTER_PATH")  # unset: they hide figures, or override the venv's kernel
+WATCH_EVERY = 30  # seconds between two lines about a running cell, without a terminal
+READS = {"04": ("03",), "06": ("03", "04", "05", "11")}  # by notebook, those that train the networks it loads
+#: The notebooks that take longest start first, so that none runs alone at the end.
 LONGEST = ("03", "05", "04", "06", "08", "11", "07", "12", "02", "09")
 
 _running: list["Progress"] = []
@@ -42,10 +42,14 @@ _publishing = threading.Lock()
 
 @dataclass(eq=False)
 class Progress:
-    """Says on the terminal which cell of which notebook runs, and keeps how long each took.
+    """Shows the running cell of a notebook on the terminal, and records the time of each cell.
 
     Attributes:
-        kernel: the process id of its kernel, once there is one.
+        notebook: its name.
+        cells: number of its cells.
+        seconds: of each completed cell.
+        cell: number of the running cell, from 1.
+        kernel: the process id of its kernel, once it runs.
         book: the notebook with its outputs so far.
         trained: whether it published networks.
     """
@@ -75,12 +79,12 @@ class Progress:
         self._stop.set()
         self._watcher.join()
         if self._training():
-            self._say()  # how the last training ended, however short it was
+            self._say()  # the end of the last training, which may have been short
         _running.remove(self)
         self._show("", end="")
 
     def start(self, cell: int) -> None:
-        """Cell ``cell`` (from 0) starts; the one before it is over."""
+        """Record that cell ``cell`` (from 0) starts and the previous one has ended."""
         now = time.monotonic()
         if cell:
             self.seconds.append(round(now - self._last, 3))
@@ -98,14 +102,14 @@ class Progress:
             self._say()
 
     def _training(self) -> str:
-        """The last state of the bar of a training, if there is one."""
+        """The last state of a training's progress bar, if there is one."""
         return re.split(r"[\r\n]", self.bar.read_text(encoding="utf-8", errors="replace").strip())[-1]
 
     def _state(self) -> str:
         return f"{self.notebook}: cell {self.cell}/{self.cells}, {self.total:.0f} s  {self._training()}"
 
     def _say(self):
-        if sys.stderr.isatty():  # one line, for all that run
+        if sys.stderr.isatty():  # one line for all running notebooks
             self._show("  ".join(progress._state() for progress in list(_running)), end="")
         else:
             self._show(self._state(), end="")
@@ -118,7 +122,7 @@ class Progress:
 
 
 class _Engine(Engine):
-    """papermill's engine, but it tells ``progress`` when a cell starts, and the kernel's own stderr goes to a log."""
+    """papermill's engine, which also notifies ``progress`` of every cell and writes the kernel's stderr to a log."""
 
     @classmethod
     def execute_managed_notebook(cls, nb_man, kernel_name, progress: Progress, log_output, start_timeout, **options):
@@ -144,8 +148,8 @@ papermill_engines.register("harmonics", _Engine)
 
 
 @contextmanager
-def _ending_with_ctrl_c() -> Iterator[None]:
-    """On Ctrl-C kill all kernels at once: no wait for a busy cell."""
+def _kill_on_interrupt() -> Iterator[None]:
+    """On Ctrl-C kill all kernels at once, without waiting for busy cells."""
 
     def kill(number, frame):
         _interrupted.set()
@@ -164,18 +168,18 @@ def _ending_with_ctrl_c() -> Iterator[None]:
 
 
 def run_notebooks(sources: Sequence[Path], profile: str) -> Iterator[tuple[Path, Progress | ReportError]]:
-    """Run notebooks side by side and publish each one that succeeds; yields each with how it went.
+    """Run notebooks in parallel, publish each one that succeeds, and yield each with its result.
 
-    The overview comes last. After one that fails none begins, and those that run come to their end. Where networks
-    are to be trained, a notebook that loads them waits for the one that trains them; where one was trained unawares,
-    those that had loaded what it was before run again. ``make report RETRAIN=1`` runs one at a time, since trainings
-    use all cores by themselves.
+    The overview runs last. After a failure no further notebook starts; running ones are completed. When
+    networks are to be trained, a notebook that loads them waits for the one that trains them. If a
+    notebook trained a network unexpectedly, notebooks that had loaded the old one run again. ``make
+    report RETRAIN=1`` runs one notebook at a time, because trainings use all cores.
     """
     order = str if retraining() else _rank
     most = 1 if retraining() else joblib.cpu_count()
     waiting, begun = sorted(sources, key=order), []
     running: dict[Future, Path] = {}
-    with ThreadPoolExecutor(most) as pool, _ending_with_ctrl_c():
+    with ThreadPoolExecutor(most) as pool, _kill_on_interrupt():
         while waiting or running:
             for source in list(waiting):
                 unfinished = {*waiting, *running.values()} - {source}
@@ -202,14 +206,14 @@ def run_notebooks(sources: Sequence[Path], profile: str) -> Iterator[tuple[Path,
 
 
 def _needs(source: Path, profile: str, unfinished: Collection[Path]) -> Collection[Path]:
-    """Of the notebooks that have not come to their end, those that this one has to wait for."""
+    """The unfinished notebooks that this one has to wait for."""
     if source.stem == OVERVIEW:
         return unfinished
     return _reads(source, unfinished) if retraining() or profile == "quick" else ()
 
 
 def _reads(source: Path, others: Collection[Path]) -> list[Path]:
-    """Of other notebooks, those that train networks which this one loads."""
+    """The notebooks among ``others`` that train networks which this one loads."""
     return [path for path in others if path.stem[:2] in READS.get(source.stem[:2], ())]
 
 
@@ -254,21 +258,21 @@ def execute(source: Path, target: Path, parameters: dict) -> Progress:
                 raise ReportError(f"{name}, cell {progress.cell}: {reason}") from error
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise ReportError(f"{name}: could not be run: {reason}") from error
-        if left := next(filter(_left, executed.cells), None):
+        if last := next(filter(_exited, executed.cells), None):
             raise ReportError(
-                f"{name}, cell {executed.cells.index(left) + 1}: SystemExit: the cells after it did not run"
+                f"{name}, cell {executed.cells.index(last) + 1}: SystemExit: the cells after it did not run"
             )
         progress.start(len(notebook.cells))
     return progress
 
 
-def _left(cell: nbformat.NotebookNode) -> bool:
-    """Whether a cell ended the kernel, which papermill takes for success."""
+def _exited(cell: nbformat.NotebookNode) -> bool:
+    """Whether a cell ended the kernel, which papermill counts as success."""
     return any(output.get("ename") == "SystemExit" for output in cell.get("outputs", ()))
 
 
 def _read(source: Path) -> nbformat.NotebookNode:
-    """A notebook, if it is one, and one of Python."""
+    """Read a notebook, if it is valid and in Python."""
     try:
         notebook = nbformat.read(source, as_version=4)
     except Exception as error:
@@ -280,7 +284,7 @@ def _read(source: Path) -> nbformat.NotebookNode:
 
 
 def clean_notebook(executed: Path, source: Path) -> nbformat.NotebookNode:
-    """The executed notebook without all that differs from run to run: times, paths, random ids, stderr."""
+    """The executed notebook without the parts that differ between runs: times, paths, random ids, stderr."""
     notebook = nbformat.read(executed, as_version=4)
     notebook.metadata = nbformat.read(source, as_version=4).metadata
     for index, cell in enumerate(notebook.cells):
@@ -294,10 +298,10 @@ def clean_notebook(executed: Path, source: Path) -> nbformat.NotebookNode:
 
 
 def run_notebook(source: Path, profile: str) -> Progress:
-    """Execute one notebook in its staging folder and publish it; on failure keep it aside, publish nothing.
+    """Execute one notebook in its staging folder and publish it; if it fails, move it to ``failed`` instead.
 
     Raises:
-        ReportError: see ``execute``; the message ends with where the failed notebook is.
+        ReportError: see ``execute``; the message ends with the path of the failed notebook.
     """
     stage = staging_dir(source.stem)
     target = stage / "notebooks" / source.name
@@ -305,7 +309,7 @@ def run_notebook(source: Path, profile: str) -> Progress:
         shutil.rmtree(stage, ignore_errors=True)
         target.parent.mkdir(parents=True)
         progress = execute(source, target, {} if profile == "full" else {"profile": profile})
-        nbformat.write(_publishable(target, source, profile), target)
+        nbformat.write(_fill_own_numbers(target, source, profile), target)
         progress.trained = (stage / "models").exists() or (stage / "runs").exists()
         with _publishing:
             publish(stage)
@@ -318,10 +322,10 @@ def run_notebook(source: Path, profile: str) -> Progress:
     return progress
 
 
-def _publishable(executed: Path, source: Path, profile: str) -> nbformat.NotebookNode:
-    """The executed notebook, cleaned, with its own numbers; those of other notebooks come when all have run.
+def _fill_own_numbers(executed: Path, source: Path, profile: str) -> nbformat.NotebookNode:
+    """The cleaned executed notebook with its own numbers; those of other notebooks are filled in when all have run.
 
-    The quick profile does not find all of them.
+    The quick profile does not have all of them.
     """
     notebook = clean_notebook(executed, source)
     metrics = staging_dir(source.stem) / "metrics" / f"{source.stem}.json"

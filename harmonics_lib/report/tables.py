@@ -1,4 +1,4 @@
-"""Tables and listings that more than one notebook shows."""
+"""Tables and code listings for more than one notebook."""
 
 import inspect
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ ORACLE = "known periods"
 
 
 def listing(*objects) -> Markdown:
-    """The source of functions, methods or classes as it stands in the library: the lesson itself, not a copy."""
+    """The source code of functions, methods or classes of the library, as a Markdown cell."""
     source = "\n\n".join(dedent(inspect.getsource(each)).strip() for each in objects)
     return Markdown(f"```python\n{source}\n```")
 
