@@ -1,4 +1,4 @@
-"""The command line of the tables that notebooks only read: ``python -m experiments`` and the name of a command."""
+"""The command line of tables that notebooks only read, and of benchmarks: ``python -m experiments COMMAND``."""
 
 import subprocess
 import sys
@@ -30,11 +30,11 @@ TABLES = {
 
 @click.group()
 def main():
-    """Make the tables that notebooks only read: what is missing, or comes from other code or settings."""
+    """Compute the tables that notebooks only read: parts that are missing or come from other code or settings."""
 
 
 def fill(module: str, only: tuple[str, ...], jobs: int, anew: bool, adopt: bool, status: bool) -> None:
-    """Bring the tables of a module up to date, or say what it would take."""
+    """Update the tables of a module, or report their status."""
     with nullcontext() if status else alone():
         for table, keys, work in import_module(module).tables():
             name = table.path.stem

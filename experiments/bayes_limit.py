@@ -1,14 +1,14 @@
-"""The Bayes limit: the forecast of one who is told noise, power and number of components, but not the periods.
+"""The Bayes limit: the posterior mean given noise, power and number of components, but not the periods.
 
 In its model each of K components has one of P whole-number periods, all equally likely (two may
 share one), and Gaussian sine and cosine amplitudes whose variance is the window's power for a
-component; on signals of this model no forecaster that is told as little has a smaller mean squared
-error. The posterior mean is a sum over P^K choices of periods, which a Markov chain visits as often
-as they are probable; given the periods, amplitudes are integrated out in closed form.
+component. On signals of this model no forecaster that is given the same has a smaller mean squared
+error. The posterior mean is a sum over P^K choices of periods. A Markov chain samples them; given
+the periods, amplitudes are integrated out in closed form.
 
-All units are such that the noise has variance 1 and so has every amplitude: the window x then has
-the covariance C = I + the sum over the components of B_p B_p', where the columns of B_p (N, 2) are
-sine and cosine of period p. A chain keeps two arrays, in which all P sines come first and then all
+Units are such that the noise and every amplitude have variance 1. The window x then has the
+covariance C = I + the sum over the components of B_p B_p', where the columns of B_p (N, 2) are
+sine and cosine of period p. A chain updates two arrays, in which all P sines come first and then all
 P cosines: ``gram`` (2P, 2P) is B' C^-1 B and ``match`` (2P,) is B' C^-1 x.
 """
 
@@ -21,9 +21,9 @@ from numba import njit
 from harmonics_lib.arguments import check_whole
 from harmonics_lib.signals.process import SignalBatch, random_stream
 
-_WARM = 0.3  # the noise at which a chain that begins at nothing begins to cool
-_REFRESH = 20  # sweeps after which the arrays are computed afresh, for rounding adds up
-_PHASES = 8192  # for one component: finer than its phase can be known at a noise of 0.01
+_WARM = 0.3  # noise at which the cooling of a chain without initial components starts
+_REFRESH = 20  # sweeps after which the arrays are recomputed, because rounding errors accumulate
+_PHASES = 8192  # of one component: a finer grid than the posterior of its phase at a noise of 0.01
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class BayesLimit:
     """Posterior means of B windows, each by two Markov chains.
 
     Attributes:
-        from_nothing, from_truth: (B, horizon) by the chain that begins without any component, and
-            by the one that begins at the true periods.
-        expected: (B,) mean squared error that the posterior (of both chains together) expects.
+        from_nothing: (B, horizon) of the chain that starts without components.
+        from_truth: (B, horizon) of the chain that starts at the true periods.
+        expected: (B,) expected mean squared error under the posterior of both chains together.
     """
 
     from_nothing: np.ndarray
@@ -56,24 +56,25 @@ def bayes_limit(
 ) -> BayesLimit:
     """Posterior means by collapsed Gibbs sampling of the periods.
 
-    A sweep draws the period of each component anew, given the others, and then those of K / 2
-    random pairs of components, each pair jointly: one component that two share, or two that one
-    stands for, are left in no other way. Averages are taken over the last ``sweeps``; half as many
-    come before, in the first half of which the chain from nothing cools from a noise of 0.3.
+    A sweep draws the period of each component given the others, and then the periods of K / 2
+    random pairs of components, each pair jointly. Joint draws let the chain leave states in which two
+    components share one period, or one component represents two. Averages are taken over the last
+    ``sweeps``. Half as many precede them; in the first half of those the chain from nothing cools
+    from a noise of 0.3.
 
     Args:
-        batch: noisy signals of whole-number periods. ``past`` is the window; what else the batch
-            has tells noise, power, number of components, and where the chain from the truth begins.
+        batch: noisy signals of whole-number periods. ``past`` is the window; the other fields give noise,
+            power, number of components, and the initial state of the chain from the truth.
         horizon: samples to forecast.
-        sweeps: that are averaged.
-        periods: the shortest and the longest in samples.
-        seed: of the chains; each has a random stream of its own.
+        sweeps: number of averaged sweeps.
+        periods: the shortest and the longest period in samples.
+        seed: of the chains; each has its own random stream.
 
     Raises:
-        ValueError: a horizon or a number of sweeps below 1, signals without noise or of other periods.
+        ValueError: the horizon or the number of sweeps is below 1, or signals have no noise or other periods.
 
-    Sources: George and McCulloch (1997) for Gibbs sampling of what a regression holds, with its
-    coefficients integrated out; Andrieu and Doucet (1999) for sinusoids in noise; Kirkpatrick et al.
+    Sources: George and McCulloch (1997) for Gibbs sampling of the variables of a regression with
+    integrated coefficients; Andrieu and Doucet (1999) for sinusoids in noise; Kirkpatrick et al.
     (1983) for cooling.
     """
     horizon = check_whole("horizon", horizon)
@@ -87,10 +88,10 @@ def bayes_limit(
 
 
 def exact_one_component(batch: SignalBatch, horizon: int, periods: tuple[int, int] = (2, 99)) -> np.ndarray:
-    """(B, horizon) posterior means for signals of one component, with the law that its amplitude truly has.
+    """(B, horizon) exact posterior means for signals of one component, with the true prior of its amplitude.
 
-    One component is divided by its own peak in the window, so that its amplitude is a function of
-    period and phase: the posterior is a sum over all periods and 8,192 phases, without sampling.
+    One component is divided by its own peak in the window, so its amplitude is a function of
+    period and phase. The posterior is therefore a sum over all periods and 8,192 phases, without sampling.
 
     Args:
         batch: noisy signals of one component and a whole-number period.
@@ -98,7 +99,7 @@ def exact_one_component(batch: SignalBatch, horizon: int, periods: tuple[int, in
         periods: the shortest and the longest in samples.
 
     Raises:
-        ValueError: a horizon below 1, signals of several components, without noise or of other periods.
+        ValueError: the horizon is below 1, or signals have several components, no noise or other periods.
     """
     horizon = check_whole("horizon", horizon)
     _check_signals(batch, periods)
@@ -138,7 +139,7 @@ def _waves(periods: tuple[int, int], length: int) -> np.ndarray:
 
 
 def _two_chains(signal: SignalBatch, waves: np.ndarray, shortest: int, sweeps: int, seed: int, window: int) -> list:
-    """What ``_chain`` returns for the chain from nothing and for the chain from the truth, for a batch of one."""
+    """The results of ``_chain`` from nothing and from the truth, for a batch of one signal."""
     used = signal.amplitudes[0] != 0
     truth = signal.periods[0, used].long().numpy() - shortest
     noise = signal.noise_std.item()
@@ -161,21 +162,21 @@ _compiled = njit(cache=True, error_model="numpy")
 
 @_compiled
 def _inverse(a, b, d):
-    """Of the symmetric matrix ((a, b), (b, d)), in the same three numbers."""
+    """The inverse of the symmetric matrix ((a, b), (b, d)), as the same three entries."""
     determinant = a * d - b * b
     return d / determinant, -b / determinant, a / determinant
 
 
 @_compiled
 def _gain(gram, p, sign):
-    """(sign I + B_p' C^-1 B_p)^-1: how far C^-1 moves (Woodbury) when p is added (1) or taken out (-1)."""
+    """(sign I + B_p' C^-1 B_p)^-1, the gain of the Woodbury update of C^-1 that adds (1) or removes (-1) period p."""
     q = p + len(gram) // 2
     return _inverse(gram[p, p] + sign, gram[p, q], gram[q, q] + sign)
 
 
 @_compiled
 def _change(gram, match, p, sign):
-    """Add a component of period p to C, or take one out, in place."""
+    """Add a component of period p to C (sign 1), or remove one (-1), in place."""
     a, b, d = _gain(gram, p, sign)
     sine, cosine = gram[p].copy(), gram[p + len(gram) // 2].copy()  # (2P,) each
     for i in range(len(gram)):
@@ -200,9 +201,9 @@ def _blocks(gram):
 
 @_compiled
 def _evidence(gram, match, blocks, p, gain):
-    """The evidence for one more component of each period, exp(exponent) / sqrt(determinant): both, (P,) each.
+    """The evidence exp(exponent) / sqrt(determinant) for one more component of each period: both factors, (P,) each.
 
-    It is what it would be after a change of period p of this gain, which is 0 for no change.
+    It is the evidence after an update of period p with this gain; a gain of 0 means no update.
     """
     count = len(gram) // 2
     a, b, d = gain
@@ -236,14 +237,14 @@ def _log_sum(exponent, determinant):
 
 @_compiled
 def _draw(exponent, determinant, rng):
-    """A period, drawn by its evidence."""
+    """Draw a period with probability proportional to its evidence."""
     cumulative = np.cumsum(np.exp(exponent - exponent.max()) / np.sqrt(determinant))
     return min(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"), len(exponent) - 1)
 
 
 @_compiled
 def _draw_one_more(gram, match, rng):
-    """The period of a component, drawn given those in C, which it joins."""
+    """Draw the period of a component given those in C, and add it to C."""
     p = _draw(*_evidence(gram, match, _blocks(gram), 0, (0.0, 0.0, 0.0)), rng)
     _change(gram, match, p, 1.0)
     return p
@@ -251,7 +252,7 @@ def _draw_one_more(gram, match, rng):
 
 @_compiled
 def _redraw(gram, match, slots, k, rng):
-    """Draw component k anew, given the others."""
+    """Draw the period of component k again, given the others."""
     old = slots[k]
     slots[k] = _draw(*_evidence(gram, match, _blocks(gram), old, _gain(gram, old, -1.0)), rng)
     if slots[k] != old:
@@ -261,7 +262,7 @@ def _redraw(gram, match, slots, k, rng):
 
 @_compiled
 def _redraw_pair(gram, match, slots, rng):
-    """Draw two components anew, given the others: one by all that the other may be, then the other given the one."""
+    """Draw the periods of two components again, jointly: one with the other marginalised, then the other given it."""
     one = int(rng.random() * len(slots))
     other = (one + 1 + int(rng.random() * (len(slots) - 1))) % len(slots)
     _change(gram, match, slots[one], -1.0)
@@ -296,7 +297,7 @@ def _chain(gram, match, ahead, slots, coldness, sweeps, rng):
 
     Args:
         gram, match: for C = I; ahead: (2P, H) the continuation of the waves.
-        slots: (K,) positions of the periods to begin with, -1 for none.
+        slots: (K,) initial positions of the periods, -1 for none.
         coldness: (S,) variance of the noise relative to that of each sweep.
     """
     sums = np.zeros((3, ahead.shape[1]))

@@ -1,6 +1,6 @@
-"""Coverage: how often intervals that promise a share hold what they promise, in every cell with noise.
+"""Coverage: empirical against nominal coverage of intervals, in every cell of the grid with noise.
 
-To tell two points from the luck of the draw takes 10,000 windows a cell, three minutes of one core in all.
+10,000 windows a cell make differences of two points significant. It takes three minutes of one core.
 """
 
 import pandas as pd
@@ -19,18 +19,18 @@ from harmonics_lib.signals.process import SignalBatch, random_stream
 
 CELLS = Grid(noise_std=(0.01, 0.03, 0.1, 0.3))
 PROMISED = (0.5, 0.8, 0.95)
-WINDOWS = 10_000  # for calibration, and as many to judge by
-FEW = 200  # of these for sparse Bayesian inference, which is slower
+WINDOWS = 10_000  # for calibration, and as many for the evaluation
+FEW = 200  # of the windows, for sparse Bayesian inference, which is slower
 HORIZON = 10
 INTERVALS = ("conformal", "noise network", "sparse Bayesian")
 
 
 def tables() -> list[tuple]:
-    """The table ``coverage``, the keys of its parts, and how a part is computed.
+    """The table ``coverage``, the keys of its parts, and the function that computes a part.
 
-    The intervals are of the samples that will be observed over ten steps: ``noise network`` and
-    ``sparse Bayesian`` are those of the forecaster's own distribution, ``conformal`` those of the
-    noise network by split conformal prediction, calibrated on as many other windows of the cell.
+    The intervals are for observed samples over ten steps. ``noise network`` and ``sparse Bayesian`` are
+    intervals of the forecaster's own distribution. ``conformal`` are intervals of the noise network by
+    split conformal prediction, calibrated on as many other windows of the cell.
     """
     settings, network = (CELLS, PROMISED, WINDOWS, HORIZON), load_forecaster("noise_network")
     keys = {
@@ -43,7 +43,7 @@ def tables() -> list[tuple]:
 
 
 def shares(intervals: str, *cell: int | float | str) -> pd.DataFrame:
-    """The shares that intervals cover in a cell, a row for each share that they promise."""
+    """Empirical coverages (``covered``) of intervals in a cell, a row for each nominal coverage (``promised``)."""
     past, future = windows(*cell, "coverage")
     if intervals == "conformal":
         ends = conformal(load_forecaster("noise_network"), *windows(*cell, "calibration"))
@@ -58,7 +58,7 @@ def shares(intervals: str, *cell: int | float | str) -> pd.DataFrame:
 
 
 def windows(count: int, noise: float, periods: str, purpose: str) -> tuple[Tensor, Tensor]:
-    """Windows (B, N) of a cell and what will be observed after them, (B, H), from a stream of their own."""
+    """Windows (B, N) of a cell and their observed continuations (B, H), from their own random stream."""
     test = CELLS.cells()[count, noise, periods]
     stream = random_stream(0, f"{purpose} {test.name} {test.process.noise_std}")
     batch: SignalBatch = test.process.sample(WINDOWS, test.lookback + HORIZON, test.lookback, generator=stream)

@@ -1,8 +1,8 @@
-"""Keys of code and settings: two that are equal stand for the same computation.
+"""Keys of computations: hashes of code and settings.
 
-A key is a hash of what a computation is made of: the settings of its objects, the weights of its
-networks, and the code of every module of this project that it needs. Docstrings, comments, types
-and the sentences of errors do not count, nor do the modules that check arguments and files.
+A key covers the settings of a computation's objects, the weights of its networks, and the code of
+every module of this project that it imports. It does not cover docstrings, comments, types, error
+messages, and the modules that check arguments and files.
 """
 
 import ast
@@ -20,7 +20,7 @@ _WITHOUT_NUMBERS = {"harmonics_lib.arguments", "harmonics_lib.checksums", "harmo
 
 
 def key(*parts) -> str:
-    """Twelve digits for objects, functions, bytes and plain values, and for the code behind them."""
+    """Twelve hexadecimal digits for objects, functions, bytes and plain values, and for their code."""
     modules: set[str] = set()
     settings = "\n".join(_describe(part, modules) for part in parts)
     code = "\n".join(_source(module)[0] for module in sorted(_with_imports(modules)))
@@ -28,11 +28,11 @@ def key(*parts) -> str:
 
 
 def _describe(value, modules: set[str]) -> str:
-    """A value in words that depend on nothing else; the modules of its functions and classes are added to a set."""
+    """A value as text; the modules of its functions and classes are added to the set ``modules``."""
     inner = partial(_describe, modules=modules)
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()
-    if isinstance(value, Tensor):  # what a test set was drawn as, which its settings say
+    if isinstance(value, Tensor):  # of a test set, whose settings determine the values
         return str(value.dtype)
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{inner(name)}: {inner(item)}' for name, item in value.items())}}}"
@@ -48,7 +48,7 @@ def _describe(value, modules: set[str]) -> str:
 
 
 def _settings(value) -> dict:
-    """What an object or a function holds beside its code."""
+    """The settings of an object or a function beside its code."""
     if isinstance(value, nn.Module):
         state = {name: tensor.float().numpy(force=True).tobytes() for name, tensor in value.state_dict().items()}
         return getattr(value, "settings", {}) | state
@@ -58,7 +58,7 @@ def _settings(value) -> dict:
 
 
 def _with_imports(modules: set[str]) -> set[str]:
-    """Modules of this project among these and those that they import, directly or not."""
+    """The modules of this project among these and among their direct and indirect imports."""
     known, new = set(), {module for module in modules if _file(module)}
     while new:
         known |= new
@@ -68,12 +68,12 @@ def _with_imports(modules: set[str]) -> set[str]:
 
 @cache
 def _source(module: str) -> tuple[str, frozenset[str]]:
-    """The code of a module, without what changes no number, and the modules of this project that it imports."""
+    """The code of a module without parts that cannot change a number, and its imports from this project."""
     tree = _Code().visit(ast.parse(_file(module).read_text(encoding="utf-8")))
-    return ast.unparse(tree), frozenset(name for name in _imported(tree) if _file(name))
+    return ast.unparse(tree), frozenset(name for name in _imports(tree) if _file(name))
 
 
-def _imported(tree: ast.AST) -> Iterator[str]:
+def _imports(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -84,13 +84,13 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def _file(module: str) -> Path | None:
-    """The file of a module of this project that computes something, or None."""
+    """The file of a module of this project that can change a number, or None."""
     path = (_ROOT / module.replace(".", "/")).with_suffix(".py")
     return path if module.startswith(_OURS) and module not in _WITHOUT_NUMBERS and path.exists() else None
 
 
 class _Code(ast.NodeTransformer):
-    """Takes docstrings, sentences of errors, and types out of a module."""
+    """Removes docstrings, error messages and types from a module."""
 
     def visit_Expr(self, node):
         return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)

@@ -1,6 +1,6 @@
-"""The Bayes limit, window by window: what can be reached on windows of the grid, and what methods reach there.
+"""The Bayes limit on windows of the grid, and the errors of methods on the same windows.
 
-The sampler takes half an hour of one core, the methods beside it a few seconds.
+The sampler takes half an hour of one core, the methods take a few seconds.
 """
 
 import numpy as np
@@ -27,12 +27,12 @@ METHODS = {
 
 
 def tables() -> list[tuple]:
-    """The tables ``bayes_limit`` and ``bayes_limit_methods``, the keys of their parts, and how a part is computed.
+    """The tables ``bayes_limit`` and ``bayes_limit_methods``, the keys of their parts, and the functions of a part.
 
-    Of the first, a row for each window: the mean squared error over ten steps of posterior_mean
-    (both chains), from_nothing and from_truth (each chain), and exact (one component with the true law of its
-    amplitude; else empty); and whether the chains converged (see ``BayesLimit``). Of the second,
-    that of sparse_bayesian, linear_mmse and known_periods on the same windows.
+    The first has a row for each window: the mean squared errors over ten steps of ``posterior_mean`` (both
+    chains), ``from_nothing`` and ``from_truth`` (one chain each) and ``exact`` (for one component, with
+    the true prior of its amplitude), and whether the chains ``converged`` (see ``BayesLimit``). The second
+    has the errors of ``sparse_bayesian``, ``linear_mmse`` and ``known_periods`` on the same windows.
     """
     processes = {(count, noise): test.process for (count, noise, _), test in CELLS.cells().items()}
     sampler = {
@@ -43,8 +43,8 @@ def tables() -> list[tuple]:
     methods = key(*processes.values(), WINDOWS, HORIZON, {name: make(some) for name, make in METHODS.items()})
     columns = ["components", "noise_std"]
     return [
-        (Table("bayes_limit", columns), sampler, sampled),
-        (Table("bayes_limit_methods", columns), dict.fromkeys(processes, methods), forecast),
+        (Table("bayes_limit", columns), sampler, limit_errors),
+        (Table("bayes_limit_methods", columns), dict.fromkeys(processes, methods), method_errors),
     ]
 
 
@@ -53,7 +53,7 @@ def windows(count: int, noise: float) -> SignalBatch:
     return CELLS.cells()[count, noise, "whole"].batch()[:WINDOWS]
 
 
-def sampled(count: int, noise: float) -> pd.DataFrame:
+def limit_errors(count: int, noise: float) -> pd.DataFrame:
     """Errors of the sampler's forecasts on the windows of a cell."""
     batch = windows(count, noise)
     limit = bayes_limit(batch, HORIZON, SWEEPS[count])
@@ -64,7 +64,7 @@ def sampled(count: int, noise: float) -> pd.DataFrame:
     )
 
 
-def forecast(count: int, noise: float) -> pd.DataFrame:
+def method_errors(count: int, noise: float) -> pd.DataFrame:
     """Errors of methods on the windows of a cell."""
     batch = windows(count, noise)
     return errors(batch, {name: make(batch)(batch.past, HORIZON).numpy() for name, make in METHODS.items()})

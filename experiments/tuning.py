@@ -1,7 +1,7 @@
-"""Tuning: how the error depends on each constant that was tuned, on windows of random streams of their own.
+"""Tuning: the error as a function of each tuned constant, on windows from random streams of their own.
 
-Of every cell some windows serve to choose by, and as many others to check the choice. No
-other result rests on either. It takes three minutes of one core.
+Each cell has windows for the choice and as many others for its check. No other result uses
+either. It takes three minutes of one core.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,8 +25,8 @@ from harmonics_lib.networks.wiener import expected_error
 from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, random_stream
 
 HORIZON = 10
-FACTORS = (1 / 4, 1 / 2, 2**-0.5, 2**0.5, 2, 4)  # of a constant that is varied alone
-CHOICES = 200  # of all constants of the odds at once, each times a factor of its own from 1/4 to 4
+FACTORS = (1 / 4, 1 / 2, 2**-0.5, 2**0.5, 2, 4)  # of one constant, the others unchanged
+CHOICES = 200  # random settings of all constants of the odds, each times its own factor from 1/4 to 4
 ODDS_CELLS = Grid((1, 2, 3, 5, 10, 20), (0.01, 0.03, 0.1, 0.3), size=100)
 SLACK_CELLS = Grid((1, 5, 20), (0.01, 0.1, 0.3), size=50)
 EXPECTED_CELLS = Grid((1, 2, 5, 10, 20, 45), (0.003, 0.01, 0.03, 0.1, 0.3), (True,), size=200)
@@ -57,12 +57,12 @@ def tables() -> list[tuple]:
 
 
 def tuning_errors(constants: str) -> pd.DataFrame:
-    """Errors under each setting of these constants."""
+    """Errors for each setting of these constants: ``"odds"`` or ``"slack"``."""
     return odds_errors() if constants == "odds" else slack_errors()
 
 
 def odds_errors() -> pd.DataFrame:
-    """Errors of ``auto_forecaster`` under each setting of the constants of its odds."""
+    """Errors of ``auto_forecaster`` for each setting of the constants of its odds."""
     used = asdict(Odds())
     rows = [{"varied": "none", "factor": 1.0} | used]
     for name, factor in product(used, FACTORS):
@@ -82,7 +82,7 @@ def odds_errors() -> pd.DataFrame:
 
 
 def slack_errors() -> pd.DataFrame:
-    """Errors of ``sparse_bayesian`` under each slack of its slab."""
+    """Errors of ``sparse_bayesian`` for each slack of its slab."""
     rows = [{"varied": "slack" if factor != 1 else "none", "factor": factor} for factor in (1.0, *FACTORS)]
     table = pd.DataFrame(rows).assign(slack=lambda table: SLACK * table.factor)
 
@@ -93,7 +93,7 @@ def slack_errors() -> pd.DataFrame:
 
 
 def expected_errors(*cell: int | float | str) -> pd.DataFrame:
-    """The error of sparse Bayesian inference in a cell, beside the one that the noise network's loss expects."""
+    """The error of sparse Bayesian inference in a cell, and the error that the noise network's loss expects."""
     batch = windows(EXPECTED_CELLS, cell, "expected errors")
     errors = (sparse_bayesian(WHOLE)(batch.past, HORIZON) - batch.future).square().mean(dim=1).numpy()
     low, high = bootstrap_interval(errors)
@@ -102,7 +102,7 @@ def expected_errors(*cell: int | float | str) -> pd.DataFrame:
 
 
 def _errors(cells: Grid, purpose: str, forecasts: Callable) -> dict[str, np.ndarray]:
-    """Geometric means over cells of the mean squared errors of S forecasts, to choose by and to check."""
+    """Geometric means over cells of the mean squared errors of S forecasts, for the choice and for the check."""
     columns = {}
     for name, stream in (("error", purpose), ("check", f"{purpose}, check")):
         logs = []
@@ -121,7 +121,7 @@ def _squares(window: Window, truth: Tensor, forecasts: Callable, process: Harmon
 
 
 def windows(cells: Grid, cell: tuple, purpose: str) -> SignalBatch:
-    """Windows of a cell and their continuation, from a stream of their own."""
+    """Windows of a cell and their continuations, from their own random stream."""
     test = cells.cells()[cell]
     stream = random_stream(0, f"{purpose} {test.name} {test.process.noise_std}")
     return test.process.sample(test.size, test.lookback + HORIZON, test.lookback, generator=stream, dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""Windows a second of forecasters and their ratio to linear prediction; memory that a batch of windows takes."""
+"""Speed of forecasters in windows per second, relative to linear prediction, and memory for a batch of windows."""
 
 import json
 import resource
@@ -32,13 +32,13 @@ past = noisy.sample(WINDOWS, 100, 100, generator=random_stream(0, "benchmark"), 
 
 
 def peak() -> int:
-    """Largest memory that this process has had, in bytes."""
+    """Peak memory of this process in bytes."""
     unit = 1 if sys.platform == "darwin" else 1024
     return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def memory(name: str) -> float:
-    """Bytes by which a forecast of the batch raises the peak of a fresh process that has forecast four windows."""
+    """Increase of the peak memory in bytes by a forecast of the batch, in a new process after a small forecast."""
     return float(subprocess.run([sys.executable, __file__, name], check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 

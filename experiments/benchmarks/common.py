@@ -1,4 +1,4 @@
-"""Shared by the benchmarks: the loop that they are held against, alternating rounds, and the file of results."""
+"""Common parts of the benchmarks: the reference loop, alternating rounds, and the file of results."""
 
 import json
 import statistics
@@ -19,7 +19,7 @@ RESULTS = results_dir() / "benchmarks"
 
 
 def loop_signal(rng: np.random.Generator, length: int, components: tuple[int, int], periods=(2, 99), lookback=None):
-    """One signal at a time, one sine after the other: the straightforward way. (length,) float64."""
+    """One signal (length,), in double precision, as a straightforward sum of sines in a Python loop."""
     count = rng.integers(components[0], components[1] + 1)
     amplitudes = rng.random(count)
     amplitudes /= amplitudes.sum()
@@ -31,7 +31,7 @@ def loop_signal(rng: np.random.Generator, length: int, components: tuple[int, in
 
 
 class Mixtures(Dataset):
-    """Fresh signals for a ``DataLoader``, each built on its own; the arguments are those of ``loop_signal``."""
+    """New signals for a ``DataLoader``, one at a time; the arguments are those of ``loop_signal``."""
 
     def __init__(self, size: int, **arguments):
         self.size, self.arguments, self.rng = size, arguments, np.random.default_rng(0)
@@ -44,7 +44,7 @@ class Mixtures(Dataset):
 
 
 def rate(work, units: int, seconds: float = 1.0) -> float:
-    """Units per second of ``work()``, which does ``units`` of them, over at least ``seconds``."""
+    """Units per second of ``work()``, which processes ``units`` per call, over at least ``seconds``."""
     work()
     started, calls = time.perf_counter(), 0
     while time.perf_counter() - started < seconds:
@@ -54,7 +54,7 @@ def rate(work, units: int, seconds: float = 1.0) -> float:
 
 
 def compare(fast, slow, rounds: int = 5) -> dict:
-    """Call the two rate functions in turn; their median rates and the ratio of each round."""
+    """Call two rate functions alternately; returns their median rates and statistics of the ratio."""
     pairs = [(fast(), slow()) for _ in range(rounds)]
     ratios = [a / b for a, b in pairs]
     return {
@@ -67,18 +67,18 @@ def compare(fast, slow, rounds: int = 5) -> dict:
 
 
 def published(name: str) -> Run:
-    """The run of a published network, as its ``config.json`` has it."""
+    """The run of a published network, from its ``config.json``."""
     folder = "models" if (RESULTS.parent / "models" / name).exists() else "runs"
     return Run.rebuild(read_config(RESULTS.parent / folder / name))
 
 
 def signals(run: Run) -> int:
-    """Signals that a run is trained on."""
+    """Number of signals in the training of a run."""
     return run.steps * run.config.batch_size
 
 
 def train_rate(run: Run, steps: int, stage: int = -1, threads: int = 1) -> float:
-    """Signals per second of ``train`` over ``steps`` of a stage, less the start-up of a run of 5 steps, unvalidated."""
+    """Signals per second of ``train`` over ``steps`` of a stage, without validation and start-up (a run of 5 steps)."""
     config = replace(run.config, report_every=10_000, validation_size=8)
 
     def seconds(steps):

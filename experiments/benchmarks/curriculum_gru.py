@@ -1,8 +1,8 @@
-"""How fast the curriculum GRU trains, and what each setting of PyTorch and of the machine does to it.
+"""Training speed of the curriculum GRU under different settings of PyTorch and of the machine.
 
-Each setting runs in a process of its own, in turn, several rounds; rates are medians, ratios are
-to the default of the same round. ``loop`` is the straightforward way: the same network and batch,
-but each signal is built on its own in a ``DataLoader``, with PyTorch's default threads and allocator.
+Each setting runs in its own process, alternately, in several rounds. Rates are medians; ratios are
+to the default of the same round. ``loop`` is the straightforward implementation: the same network and
+batch, with signals drawn one at a time in a ``DataLoader``, and PyTorch's default threads and allocator.
 """
 
 import json
@@ -39,7 +39,7 @@ SETTINGS = {
 
 
 class VariedGRU(CurriculumGRU):
-    """The same network with matrix products rounded to 8 bits, or compiled."""
+    """The curriculum GRU with matrix products in bfloat16, or with a compiled loss."""
 
     def __init__(self, bfloat16: bool, compiled: bool, **settings):
         super().__init__(**settings)
@@ -48,13 +48,13 @@ class VariedGRU(CurriculumGRU):
             self.loss = torch.compile(self.loss)
 
     def loss(self, batch, **options):
-        """The loss, in autocast where that is asked for."""
+        """The loss, in autocast to bfloat16 if that is set."""
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
             return super().loss(batch, **options)
 
 
 def our_rate(settings: dict) -> float:
-    """Signals per second of ``train`` as in notebook 05, but for ``settings``."""
+    """Signals per second of ``train`` as in notebook 05, with these settings."""
     varied = RUN.settings | {"bfloat16": settings["bfloat16"], "compiled": settings["compile"]}
     config = replace(RUN.config, **settings["changes"])
     run = replace(RUN, network=VariedGRU, settings=varied, config=config)
@@ -62,7 +62,7 @@ def our_rate(settings: dict) -> float:
 
 
 def loop_rate(steps: int = 30) -> float:
-    """Signals per second of the same network on the same batches, each signal built on its own."""
+    """Signals per second of the same network on batches of signals that are drawn one at a time."""
     network, process, seen = RUN.build(), STAGE.process, STAGE.lookback
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
     law = {"components": process.components, "periods": process.periods, "lookback": seen}

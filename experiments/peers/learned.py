@@ -1,7 +1,7 @@
-"""Libraries that learn from many signals, as forecasters of a window's last 100 samples.
+"""Adapters of libraries that learn from many signals, as forecasters of a window's last 100 samples.
 
-They are trained on what notebook 11's noise network is trained on: 1 to 45 components, periods of 2
-to 99, whole and any, noise of 0.003 to 0.4; windows have a peak of 1 and go on without noise.
+Their training signals are those of notebook 11's noise network: 1 to 45 components, periods of 2
+to 99, whole and any, noise of 0.003 to 0.4. Windows have a peak of 1 and clean continuations.
 """
 
 import time
@@ -33,7 +33,7 @@ STEPS = {"NHITS": 24_000, "PatchTST": 6000}  # of 512 signals: the hour of one c
 
 
 def training_signals(count: int, stream: str, noisy: bool = False) -> Tensor:
-    """(count, LOOKBACK + HORIZON): windows of peak 1, and how they go on, with ``noisy`` or without noise."""
+    """(count, LOOKBACK + HORIZON) windows of peak 1 and their continuations, ``noisy`` or clean."""
     generator, parts = random_stream(0, stream), []
     for part in range(0, count, PART):
         process = PROCESSES[part // PART % 2]
@@ -43,25 +43,25 @@ def training_signals(count: int, stream: str, noisy: bool = False) -> Tensor:
     return torch.cat(parts)
 
 
-def in_blocks(block: Callable[[Tensor], Tensor]) -> Forecaster:
-    """A forecaster of ``block``, (B, LOOKBACK) -> (B, HORIZON), which hears its own forecast for longer horizons."""
+def block_forecaster(block: Callable[[Tensor], Tensor]) -> Forecaster:
+    """A forecaster that applies ``block``, (B, LOOKBACK) -> (B, HORIZON), recursively for longer horizons."""
 
     def estimate(x: Tensor, horizon: int) -> Tensor:
-        heard = x[:, -LOOKBACK:]
-        while heard.shape[1] < LOOKBACK + horizon:
-            heard = torch.cat([heard, block(heard[:, -LOOKBACK:])], dim=1)
-        return heard[:, LOOKBACK : LOOKBACK + horizon]
+        signal = x[:, -LOOKBACK:]
+        while signal.shape[1] < LOOKBACK + horizon:
+            signal = torch.cat([signal, block(signal[:, -LOOKBACK:])], dim=1)
+        return signal[:, LOOKBACK : LOOKBACK + horizon]
 
     return window_forecaster(estimate, minimum=LOOKBACK)
 
 
 def nhits() -> NHITS:
-    """Every stack at full resolution: pooling and interpolation take out what short periods need."""
+    """Every stack has full resolution, because pooling and interpolation remove short periods."""
     return NHITS(**_common("NHITS"), n_pool_kernel_size=[1, 1, 1], n_freq_downsample=[1, 1, 1])
 
 
 def patch_tst() -> PatchTST:
-    """No dropout, since there are more signals than it can learn by heart."""
+    """No dropout, because there are more signals than the network can memorise."""
     return PatchTST(**_common("PatchTST"), dropout=0.0, fc_dropout=0.0)
 
 
@@ -88,7 +88,7 @@ def _common(name: str) -> dict:
 
 @cache
 def network(name: str) -> Forecaster:
-    """A network of neuralforecast, trained when its weights are not in ``build/`` yet."""
+    """A network of neuralforecast; it is trained unless its weights are in ``build/``."""
     model, weights = {"NHITS": nhits, "PatchTST": patch_tst}[name](), folder() / f"{name}.safetensors"
     if not weights.exists():
         _train(model, weights)
@@ -100,11 +100,11 @@ def network(name: str) -> Forecaster:
         window = {"insample_y": x[:, :, None], "insample_mask": torch.ones_like(x[:, :, None])}
         return model(window | dict.fromkeys(("futr_exog", "hist_exog", "stat_exog")))[:, :, 0]
 
-    return in_blocks(block)
+    return block_forecaster(block)
 
 
 def _train(model: NHITS | PatchTST, weights: Path) -> None:
-    """Train with one thread; the processor's seconds are kept beside the weights."""
+    """Train with one thread, and store the CPU seconds beside the weights."""
     signals = training_signals(SIGNALS, "peers training")
     columns = torch.stack([signals.flatten(), torch.ones(signals.numel())], dim=1)
     starts = np.arange(len(signals) + 1) * signals.shape[1]
@@ -127,11 +127,11 @@ def lightgbm() -> Forecaster:
         ahead = trees.predict(HORIZON, new_df=_long(x.numpy(force=True)))
         return torch.tensor(ahead["LGBMRegressor"].to_numpy().reshape(len(x), HORIZON), dtype=x.dtype)
 
-    return in_blocks(block)
+    return block_forecaster(block)
 
 
 def _grow(stored: Path) -> None:
-    """Every sample after the first 100 of a signal is forecast, so what goes on has to be noisy as the window is."""
+    """Train on every sample after the first 100 of a signal, so continuations have to be as noisy as windows."""
     observed = training_signals(12 * PART, "peers training", noisy=True)[::3]
     trees = LGBMRegressor(n_estimators=400, learning_rate=0.1, num_leaves=63, n_jobs=1, verbose=-1)
     model = MLForecast([trees], freq=1, lags=range(1, LOOKBACK + 1), num_threads=1)
@@ -142,13 +142,13 @@ def _grow(stored: Path) -> None:
 
 
 def _long(windows: np.ndarray) -> pd.DataFrame:
-    """(B, N) windows as mlforecast has them, a row for each sample."""
+    """(B, N) windows in mlforecast's long format, a row for each sample."""
     rows, times = np.indices(windows.shape)
     return pd.DataFrame({"unique_id": rows.ravel(), "ds": times.ravel(), "y": windows.ravel()})
 
 
 def training_seconds(name: str) -> float:
-    """The processor's seconds that the training of a method has taken."""
+    """CPU seconds of the training of a method."""
     if name == "LightGBM":
         return float((folder() / name / "seconds").read_text(encoding="utf-8"))
     with safe_open(folder() / f"{name}.safetensors", "pt") as weights:
@@ -156,7 +156,7 @@ def training_seconds(name: str) -> float:
 
 
 def folder() -> Path:
-    """Where trained methods are kept; without it ``make peers`` trains them anew."""
+    """The folder of trained methods; without it ``make peers`` trains them again."""
     path = build_dir() / "peers-trained"
     path.mkdir(parents=True, exist_ok=True)
     return path

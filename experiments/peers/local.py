@@ -1,7 +1,7 @@
-"""Libraries that fit a model to each window, as forecasters: an adapter each, which imports its own library alone.
+"""Adapters of libraries that fit a model to each window. Each adapter imports only its own library.
 
-Settings were chosen on windows of 1, 5 and 20 components, with and without noise of 0.1, from a
-random stream of their own ("peers tuning"), by the error over ten steps; ``methods`` says what was tried.
+Settings were chosen by the error over ten steps on windows of 1, 5 and 20 components, with and without
+noise of 0.1, from their own random stream ("peers tuning"). ``methods`` lists the settings that were tried.
 """
 
 import logging
@@ -20,18 +20,18 @@ from harmonics_lib.forecasters.base import Forecaster
 from harmonics_lib.forecasters.window import Window
 from harmonics_lib.signals.process import SignalBatch
 
-Continued = Callable[[np.ndarray, int], np.ndarray]  # a window (N,) and a horizon -> (horizon,)
+ContinueWindow = Callable[[np.ndarray, int], np.ndarray]  # a window (N,) and a horizon -> (horizon,)
 
 
 @dataclass(frozen=True)
-class by_window(Forecaster):
+class PerWindow(Forecaster):
     """A forecaster that continues one window after the other.
 
-    Where the library gives up, the last value stands in, as with statsforecast's ``fallback_model=Naive()``;
+    If the library fails, the forecast is the last value, as with statsforecast's ``fallback_model=Naive()``.
     ``failed`` counts these windows.
     """
 
-    continued: Continued
+    continue_window: ContinueWindow
     minimum: int = 12
     _failures: list[Exception | None] = field(default_factory=list, init=False, repr=False, compare=False)
 
@@ -47,7 +47,7 @@ class by_window(Forecaster):
     def _continue(self, samples: np.ndarray, horizon: int) -> np.ndarray:
         failure = None
         try:
-            ahead = np.asarray(self.continued(samples, horizon), dtype=float)
+            ahead = np.asarray(self.continue_window(samples, horizon), dtype=float)
         except Exception as error:  # the libraries raise whatever their solvers do
             ahead, failure = np.full(horizon, np.nan), error
         if ahead.shape == (horizon,) and np.isfinite(ahead).all():
@@ -73,69 +73,69 @@ def auto_arima() -> Forecaster:
     """ARIMA whose orders are searched stepwise by the corrected AIC, differenced as a test of KPSS says."""
     from statsforecast.models import AutoARIMA
 
-    return by_window(lambda window, horizon: AutoARIMA().forecast(y=window, h=horizon)["mean"])
+    return PerWindow(lambda window, horizon: AutoARIMA().forecast(y=window, h=horizon)["mean"])
 
 
 def auto_ets() -> Forecaster:
     """Exponential smoothing whose form is chosen by the corrected AIC, with the season of the strongest peak."""
     from statsforecast.models import AutoETS
 
-    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+    def continue_window(window: np.ndarray, horizon: int) -> np.ndarray:
         model = AutoETS(season_length=seasons(window, longest=24)[0])  # it has no longer ones
         return model.forecast(y=window, h=horizon)["mean"]
 
-    return by_window(continued)
+    return PerWindow(continue_window)
 
 
 def auto_ces() -> Forecaster:
     """Complex exponential smoothing, its form chosen by the corrected AIC, with the season of the strongest peak."""
     from statsforecast.models import AutoCES
 
-    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+    def continue_window(window: np.ndarray, horizon: int) -> np.ndarray:
         model = AutoCES(season_length=seasons(window, longest=len(window) // 2)[0])
         return model.forecast(y=window, h=horizon)["mean"]
 
-    return by_window(continued)
+    return PerWindow(continue_window)
 
 
 def mstl(count: int = 2) -> Forecaster:
     """Seasons by repeated LOESS, of the ``count`` strongest peaks, and exponential smoothing of what they leave."""
     from statsforecast.models import MSTL
 
-    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+    def continue_window(window: np.ndarray, horizon: int) -> np.ndarray:
         model = MSTL(season_length=seasons(window, longest=len(window) // 2 - 1)[:count])
         return model.forecast(y=window, h=horizon)["mean"]
 
-    return by_window(continued)
+    return PerWindow(continue_window)
 
 
 def autoreg() -> Forecaster:
     """Autoregression by least squares, without a constant, of at most N / 3 lags, as many as the AIC says."""
     from statsmodels.tsa.ar_model import ar_select_order
 
-    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+    def continue_window(window: np.ndarray, horizon: int) -> np.ndarray:
         chosen = ar_select_order(window, len(window) // 3, ic="aic", trend="n")
         return chosen.model.fit().forecast(horizon)
 
-    return by_window(continued)
+    return PerWindow(continue_window)
 
 
 def unobserved_components(count: int = 3) -> Forecaster:
     """Stochastic cycles with the periods of the ``count`` strongest peaks, and noise, by maximum likelihood."""
     from statsmodels.tsa.statespace.structural import UnobservedComponents
 
-    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+    def continue_window(window: np.ndarray, horizon: int) -> np.ndarray:
         cycles = [{"period": 1 / frequency, "harmonics": 1} for frequency in peak_frequencies(window)[:count]]
         model = UnobservedComponents(window, freq_seasonal=cycles, irregular=True)
         return model.fit(disp=0, method="lbfgs", maxiter=50).forecast(horizon)
 
-    return by_window(continued)
+    return PerWindow(continue_window)
 
 
 def gaussian_process(count: int = 5) -> Forecaster:
     """Periodic kernels at the ``count`` strongest peaks, a smooth rest and noise, by marginal likelihood."""
 
-    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+    def continue_window(window: np.ndarray, horizon: int) -> np.ndarray:
         power, times = window.var(), np.arange(len(window) + horizon)[:, None]
         kernel = WhiteKernel(power / 100, (1e-10, 1e2)) + ConstantKernel(power / 4, (1e-6, 1e2)) * RBF(5.0, (1, 1e3))
         for period in 1 / peak_frequencies(window)[:count]:
@@ -144,37 +144,37 @@ def gaussian_process(count: int = 5) -> Forecaster:
         model = GaussianProcessRegressor(kernel).fit(times[: len(window)], window)
         return model.predict(times[len(window) :])
 
-    return by_window(continued)
+    return PerWindow(continue_window)
 
 
 def hankel_dmd(rank: int = 0, share: float = 2 / 3) -> Forecaster:
     """Dynamic mode decomposition of the window's Hankel matrix; rank 0 is Gavish and Donoho's threshold."""
     from pydmd import HankelDMD
 
-    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+    def continue_window(window: np.ndarray, horizon: int) -> np.ndarray:
         model = HankelDMD(svd_rank=rank, d=round(share * len(window)), exact=True, opt=True)
         model.fit(window[None])
         model.dmd_time["tend"] = len(window) + horizon - 1
         return model.reconstructed_data[0, -horizon:].real
 
-    return by_window(continued)
+    return PerWindow(continue_window)
 
 
-def hankel_dmd_told(batch: SignalBatch) -> Forecaster:
-    """The same, told how many sinusoids there are: two exponentials for each, 20 of them in a matrix of 60 by 41."""
+def hankel_dmd_known_count(batch: SignalBatch) -> Forecaster:
+    """``hankel_dmd`` given the number of sinusoids: two exponentials for each, in a matrix of 60 by 41."""
     return hankel_dmd(rank=2 * batch.periods.shape[1], share=0.6)
 
 
 def darts_fft(count: int = 1) -> Forecaster:
-    """The strongest ``count`` bins of the window's DFT, run on."""
+    """Extrapolation of the strongest ``count`` bins of the window's DFT."""
     from darts import TimeSeries
     from darts.models import FFT
 
     logging.getLogger("darts").setLevel(logging.ERROR)
 
-    def continued(window: np.ndarray, horizon: int) -> np.ndarray:
+    def continue_window(window: np.ndarray, horizon: int) -> np.ndarray:
         model = FFT(nr_freqs_to_keep=count)
         model.fit(TimeSeries.from_values(window))
         return model.predict(horizon).values()[:, 0]
 
-    return by_window(continued)
+    return PerWindow(continue_window)

@@ -146,7 +146,7 @@ METHODS = {
         "pydmd",
         "as Hankel DMD, but 0.6 N delays, and told the number of sinusoids; tried: 0.5 N and 0.55 N (worse in noise)",
         "a sum of as many exponentials as there are",
-        lambda batch: _adapter("local", "hankel_dmd_told", batch),
+        lambda batch: _adapter("local", "hankel_dmd_known_count", batch),
         lookbacks=(),
     ),
     "FFT": Method(

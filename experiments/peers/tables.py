@@ -1,4 +1,4 @@
-"""How other libraries are scored: on cells of the grid, on measured series, and by the time that they take."""
+"""Tables of other libraries: scores on cells of the grid and on measured series, and times."""
 
 import math
 import time
@@ -18,7 +18,7 @@ from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, random_s
 
 CELLS = Grid(components=(1, 5, 20), noise_std=(0.0, 0.1)).cells()
 LOOKBACK, HORIZONS = 100, (10, 24)  # of the grid ahead: the longer one
-TIMED = {200: 50, 1000: 200}  # windows by which a method is timed, by the most that it forecasts of a cell
+TIMING_WINDOWS = {200: 50, 1000: 200}  # windows for the timing of a method, by the most that it forecasts of a cell
 
 
 def tables() -> list[tuple]:
@@ -30,7 +30,7 @@ def tables() -> list[tuple]:
     ``peers_measured``: the mean of ``relative_errors`` over the first ``horizon`` steps after
     the window that is row ``origin`` of ``measured_windows``.
     """
-    kinds = [batch[:1] for batch in map(opening, ((1, 0.0, "whole"), (1, 0.0, "any")))]
+    kinds = [batch[:1] for batch in map(first_windows, ((1, 0.0, "whole"), (1, 0.0, "any")))]
     keys = {name: method.key(kinds) for name, method in METHODS.items()}
     cells = [(name, *cell) for name, cell in product(METHODS, CELLS) if cell[2] in METHODS[name].periods]
     series = [
@@ -49,7 +49,7 @@ def tables() -> list[tuple]:
     ]
 
 
-def opening(cell: tuple, windows: int = 200) -> SignalBatch:
+def first_windows(cell: tuple, windows: int = 200) -> SignalBatch:
     """The first windows of a cell, and 24 steps after each."""
     batch, end = CELLS[cell].batch()[:windows], LOOKBACK + max(HORIZONS)
     return replace(batch, observed=batch.observed[:, :end], clean=batch.clean[:, :end])
@@ -59,7 +59,7 @@ def score_on_cell(name: str, *cell: int | float | str) -> pd.DataFrame:
     """A method's rows of ``evaluate`` for a cell, by number of ``windows``; how many of these it ``failed``."""
     parts = []
     for windows in METHODS[name].windows:
-        batch = opening(cell, windows)
+        batch = first_windows(cell, windows)
         forecaster = METHODS[name].make(batch)
         rows = score_cell(forecaster, batch).drop(columns="crps")
         parts.append(rows.assign(windows=windows, failed=getattr(forecaster, "failed", 0)))
@@ -76,13 +76,13 @@ def score_on_series(name: str, series: str, lookback: int) -> pd.DataFrame:
 
 
 def describe(name: str) -> pd.DataFrame:
-    """What a method is, with the processor's seconds for a thousand windows and, where it learns, for training."""
-    method, timed = METHODS[name], TIMED[METHODS[name].windows[-1]]
+    """The description of a method, with CPU seconds for a thousand windows and, if it is trained, for training."""
+    method, timed = METHODS[name], TIMING_WINDOWS[METHODS[name].windows[-1]]
     process = HarmonicProcess((1, 20), (2, 99), noise_std=0.1)
     generator = random_stream(0, "peers timing")
     batch = process.sample(timed, LOOKBACK + 24, LOOKBACK, generator=generator, dtype=torch.float64)
     forecaster = method.make(batch)
-    forecaster(batch.past[:2], 24)  # compiles, where something is compiled
+    forecaster(batch.past[:2], 24)  # triggers compilation
     begun = time.process_time()
     forecaster(batch.past, 24)
     seconds = (time.process_time() - begun) * 1000 / timed

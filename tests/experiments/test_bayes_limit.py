@@ -121,8 +121,8 @@ def test_the_published_table_is_whole_and_is_what_the_library_measures(monkeypat
     monkeypatch.setattr(limit, "WINDOWS", 5)
     monkeypatch.setitem(limit.SWEEPS, 2, 500)
     rows = table.query("components == 2 and noise_std == 0.3 and window < 5")
-    assert np.allclose(limit.sampled(2, 0.3).posterior_mean, rows.posterior_mean, rtol=0.1, atol=3e-4)
-    again = limit.forecast(2, 0.3)
+    assert np.allclose(limit.limit_errors(2, 0.3).posterior_mean, rows.posterior_mean, rtol=0.1, atol=3e-4)
+    again = limit.method_errors(2, 0.3)
     for name in ("sparse_bayesian", "linear_mmse", "known_periods"):
         assert np.allclose(again[name], rows[name], rtol=1e-3)
 

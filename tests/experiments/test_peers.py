@@ -119,10 +119,10 @@ def give_up(window, horizon):
 
 
 def test_what_continues_one_window_becomes_a_forecaster():
-    check_forecaster(local.by_window(last_value))
+    check_forecaster(local.PerWindow(last_value))
 
 
 @pytest.mark.parametrize("bad", [give_up, lambda w, h: np.full(h, np.nan), lambda w, h: w, lambda w, h: None])
 def test_what_a_library_gives_up_is_counted_and_the_last_value_stands_in(bad):
-    forecaster = local.by_window(bad)
+    forecaster = local.PerWindow(bad)
     assert (forecaster(torch.arange(40.0)[None], 3) == 39).all() and forecaster.failed == 1
