@@ -61,7 +61,7 @@ def evaluate(
         >>> from harmonics_lib import Grid, persistence
         >>> table = evaluate({"persistence": persistence()}, Grid((1,), (0.0,), (True,), size=10, horizon=5))
         >>> list(table.step_to)
-        [1, 2, 3, 5, 5]
+        [1, 5, 2, 3, 5]
     """
     import pandas as pd
     from joblib import Parallel, delayed

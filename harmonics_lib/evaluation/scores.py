@@ -135,7 +135,7 @@ def normal_crps(distribution: Normal, truth: Tensor) -> Tensor:
 
     Example:
         >>> normal_crps(Normal(torch.zeros(2), torch.ones(2)), torch.tensor([0.0, 3.0]))
-        tensor([0.2337, 2.4364])
+        tensor([0.2337, 2.4366])
     """
     _check_truth(distribution, truth)
     standard = Normal(torch.zeros_like(truth), 1.0)

@@ -1,4 +1,4 @@
-"""One forecaster for every window: what is clean or few is continued exactly, what is many by sparse Bayes."""
+"""One forecaster for every window, which selects and averages methods by the noise and the number of components."""
 
 import math
 from dataclasses import dataclass, replace
@@ -16,33 +16,38 @@ from harmonics_lib.forecasters.window import Window
 from harmonics_lib.signals.process import HarmonicProcess
 from harmonics_lib.signals.waves import exponentials
 
-_PAIRED = 200  # whole periods of which all pairs are tried; of more, single ones
-_TRIED = 1000  # whole periods that are tried one by one, whose inner products take 32 MB
+_MOST_PAIRED = 200  # whole periods, for which all pairs are enumerated; for more, single ones only
+_MOST_SINGLE = 1000  # whole periods that are enumerated; their inner products take 32 MB
 _MOST = 5  # sinusoids that nonlinear least squares may find
 
 
 @dataclass(frozen=True)
 class auto_forecaster(DistributionForecaster):
-    """A forecaster without a choice to make: each window is continued in the way that suits it.
+    """The recommended forecaster, which selects the method for each window.
 
-    A window without noise is continued by its recurrence, one of many components by sparse
-    Bayesian inference. For few components there is better: the exact posterior over all choices of
-    one or two whole periods, or nonlinear least squares for periods of any length. The forecast is
-    the average of the two, weighted by how probable few components are (see ``Odds``).
+    A window without noise is continued by its recurrence. For a noisy window the forecast is an average
+    of two models. The model of many components is sparse Bayesian inference. The model of few
+    components is the exact posterior over all choices of one or two whole periods, or nonlinear
+    least squares for continuous periods. The weight is the probability of few components (see ``Odds``).
 
-    Of a window longer than 2,000 samples only the last 2,000 are used. If a process has more than 1,000 whole
-    periods, few components are found by nonlinear least squares, too.
+    Only the last 2,000 samples of a window are used. If a process has more than 1,000 whole
+    periods, the model of few components is nonlinear least squares, too.
 
     Args:
-        process: distribution of the periods, and range of the number of components; its noise
-            plays no role. None for 1 to 45 components whose frequencies lie anywhere from 1 / (10 N)
-            for N samples, a period far longer than the window, to 1 / 2, beside a level and, where a window
-            has one, a slope.
+        process: distribution of the periods, and range of the number of components; its noise is ignored.
+            None for 1 to 45 components with frequencies from 1 / (10 N) (for N samples) to 1 / 2,
+            beside a level and, if the window has one, a slope.
 
     Raises:
-        ValueError: what is not a process, or a lookback shorter than 12 samples (14 without a process).
+        ValueError: the process is not one, or the lookback has less than 12 samples (14 without a process).
 
     Source: Hoeting et al. (1999) for averages over models.
+
+    Example:
+        >>> lookback = torch.sin(2 * math.pi * torch.arange(100.0) / 12)[None]
+        >>> prediction = auto_forecaster().distribution(lookback, 2)
+        >>> [round(value, 3) for value in prediction.mean[0].tolist()]
+        [0.866, 0.5]
     """
 
     process: HarmonicProcess | None = None
@@ -66,7 +71,7 @@ class auto_forecaster(DistributionForecaster):
         return mean + window.level, std, noise
 
     def _average(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean and deviation of the average over few and many components, and of the noise, for noisy windows."""
+        """Mean and standard deviation of the average of both models, and that of the noise, for noisy windows."""
         few, many = few_and_many(window, horizon, self.process)
         probability, apart = Odds().probability(few)[:, None], few.mean - many.mean
         std = (many.std.square() + probability * (1 - probability) * apart.square()).sqrt()
@@ -75,14 +80,14 @@ class auto_forecaster(DistributionForecaster):
 
 @dataclass(frozen=True)
 class Few:
-    """Forecasts with few components, and what is known of the odds that there are no more.
+    """Forecasts with few components, and statistics for the probability that there are no more.
 
     Attributes:
         mean: (B, H) forecasts.
-        evidence: (B,) log of the evidence of few whole periods over that of one more; else 0, and infinite
-            where only few, or only more, come into question.
-        misfit: (B,) log of the noise variance that they leave over the one that sparse Bayesian inference leaves.
-        counts: (B,) number of sinusoids that nonlinear least squares finds, None for whole periods.
+        evidence: (B,) log evidence of few whole periods relative to one more; 0 for continuous periods, and
+            infinite if only few or only more components are possible.
+        misfit: (B,) log noise variance relative to the estimate of sparse Bayesian inference.
+        counts: (B,) number of sinusoids that nonlinear least squares finds; None for whole periods.
     """
 
     mean: Tensor
@@ -93,19 +98,19 @@ class Few:
 
 @dataclass(frozen=True)
 class Odds:
-    """The odds of few components. ``experiments/tuning.py`` varies these constants, which were tuned.
+    """The odds of few components. ``experiments/tuning.py`` varies these tuned constants.
 
-    It does so on windows of 1 to 20 components in noise of 0.01 to 0.3 from random streams of their own
-    ("auto tuning"), that no other published result rests on.
+    The tuning windows have 1 to 20 components in noise of 0.01 to 0.3. They come from their own random
+    streams ("auto tuning"), which no other published result uses.
     """
 
-    more: float = 4.0  # the evidence of more whole periods than are tried, in units of that of one more
+    more: float = 4.0  # evidence of all larger numbers of whole periods, in units of that of one more
     by_misfit: float = -15.0  # slope of the log odds in the misfit
     constant: float = 5.0  # log odds of nonlinear least squares at no misfit and no sinusoid
     by_count: float = -2.0  # their slope in the number of sinusoids
 
     def probability(self, few: Few) -> Tensor:
-        """(B,) probability that there are no more components than few."""
+        """(B,) probability of few components."""
         prior = -math.log(self.more) if few.counts is None else self.constant + self.by_count * few.counts
         return torch.sigmoid(few.evidence + self.by_misfit * few.misfit + prior)
 
@@ -123,7 +128,7 @@ def few_and_many(window: Window, horizon: int, process: HarmonicProcess | None) 
 def _few(window: Window, horizon: int, process: HarmonicProcess, noise: Tensor) -> Few:
     """Forecasts with few components; noise: (B,) the variance that sparse Bayesian inference estimates."""
     low, high = process.periods
-    if process.integer_periods and high - low < _TRIED:
+    if process.integer_periods and high - low < _MOST_SINGLE:
         return _enumerate(window.x, horizon, process, noise)
     return _few_of_any_period(window, horizon, process.periods, noise)
 
@@ -143,11 +148,11 @@ def _few_of_any_period(window: Window, horizon: int, periods: tuple[float, float
 def _enumerate(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor) -> Few:
     """``_few`` by the exact posterior over all choices of one or two whole periods.
 
-    All numbers of components are as probable beforehand. More than are tried are judged by the
+    All numbers of components have the same prior probability. Larger numbers are represented by the
     best choice and one more period.
     """
     (fewest, most), (low, high) = process.components, map(int, process.periods)
-    limit = min(2 if high - low < _PAIRED else 1, high - low + 1)
+    limit = min(2 if high - low < _MOST_PAIRED else 1, high - low + 1)
     tried = range(fewest, min(most, limit) + 1)
     if not tried:
         return Few(x.new_zeros(len(x), horizon), x.new_full((len(x),), -math.inf), x.new_zeros(len(x)))
@@ -167,13 +172,14 @@ def _enumerate(x: Tensor, horizon: int, process: HarmonicProcess, noise: Tensor)
 class _Regression:
     """Bayesian linear regression of windows on choices of whole periods (O'Hagan 1994, chapter 9).
 
-    The amplitudes of K periods are Gaussian and share the power of the window between them; the
-    noise has an unknown level, of which a first estimate serves the ratio of the two.
+    The amplitudes of K periods are Gaussian, each with a share of 1 / K of the window's power. The
+    variance of the noise is unknown; the ratio of the two uses a first estimate of it.
 
     Args:
         x: (B, N) windows.
-        noise: (B,) the first estimate of its variance.
-        low, high: the periods are all whole numbers from one to the other, P in number.
+        noise: (B,) first estimate of the noise variance.
+        low: the shortest of P whole periods.
+        high: the longest.
     """
 
     def __init__(self, x: Tensor, noise: Tensor, low: int, high: int):
@@ -217,11 +223,11 @@ class _Regression:
         cholesky = torch.linalg.cholesky(gram + ratio)
         explained = (target * torch.cholesky_solve(target, cholesky)).sum(dim=(2, 3))
         evidence = self._evidence(explained, 2 * cholesky.diagonal(dim1=2, dim2=3).log().sum(dim=2), count)
-        evidence = evidence.scatter(1, chosen, -math.inf)  # a period that is there already
+        evidence = evidence.scatter(1, chosen, -math.inf)  # a period cannot be chosen twice
         return evidence.logsumexp(dim=1) - math.log(evidence.shape[1] - chosen.shape[1])
 
     def _left(self, explained: Tensor) -> Tensor:
-        """(B, C) the energy that is not explained (B, C), down to rounding."""
+        """(B, C) residual energy, at least the rounding error."""
         return (self.energy - explained).clamp_min(1e-12 * self.energy)
 
     def _ratio(self, count: int) -> Tensor:

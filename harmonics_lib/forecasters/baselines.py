@@ -1,4 +1,4 @@
-"""The simplest rivals: the last sample, the last season, the mean, and the DFT, which repeats the window."""
+"""Baselines: the last sample, the last season, the mean, and the DFT, which repeats the window."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,12 @@ from harmonics_lib.signals.spectrum import harmonics, taper
 
 @dataclass(frozen=True)
 class persistence(Forecaster):
-    """The last sample, repeated: the forecast that every other has to beat."""
+    """The last sample, repeated.
+
+    Example:
+        >>> persistence()(torch.tensor([[1.0, 2.0]]), 3)
+        tensor([[2., 2., 2.]])
+    """
 
     def _estimate(self, window: Window, horizon: int) -> Tensor:
         return window.x[:, -1:].expand(-1, horizon)
@@ -34,7 +39,7 @@ class seasonal_naive(Forecaster):
         season: its length in samples.
 
     Raises:
-        ValueError: a season that is not a whole number, or a lookback that is shorter.
+        ValueError: the season is not a whole number of at least 1, or the lookback is shorter than the season.
 
     Example:
         >>> seasonal_naive(2)(torch.tensor([[0.0, 1.0, 2.0]]), 3)
@@ -58,13 +63,13 @@ class seasonal_naive(Forecaster):
 class dft_extrapolation(Forecaster):
     """The cosines of the lookback's DFT, continued beyond it.
 
-    Without a taper this repeats the lookback, for every bin completes whole cycles in N samples.
+    Without a taper this repeats the lookback, because every bin completes whole cycles in N samples.
 
     Args:
-        taper_name: one of ``spectrum.TAPERS``, multiplied onto the lookback first.
+        taper_name: one of ``spectrum.TAPERS``, by which the lookback is multiplied first; None for no taper.
 
     Raises:
-        ValueError: a taper of another name.
+        ValueError: the taper is unknown.
     """
 
     taper_name: str | None = None

@@ -1,4 +1,4 @@
-"""Estimates that several methods share: the level of the noise, the rank of the signal, least squares."""
+"""Estimators for several methods: the level of the noise, the rank of the signal, least squares."""
 
 import math
 from functools import lru_cache
@@ -13,11 +13,13 @@ from harmonics_lib.forecasters.base import (
 
 
 def signal_rank(singular: Tensor, snapshots: int) -> Tensor:
-    """(B,) number of singular values (B, L), in falling order, that noise cannot explain.
+    """(B,) number of singular values (B, L), in descending order, that belong to the signal.
 
-    The minimum description length of Wax and Kailath (1985): ``snapshots`` vectors of L entries
-    whose covariance has the squared values, divided by ``snapshots``, as eigenvalues. It takes
-    snapshots for independent, which those of a Hankel matrix are not: weak components are missed.
+    The criterion is the minimum description length. The eigenvalues of the covariance of
+    ``snapshots`` vectors of L entries are the squared singular values divided by ``snapshots``. The
+    criterion assumes independent snapshots. Those of a Hankel matrix are not, so it misses weak components.
+
+    Source: Wax and Kailath (1985).
     """
     size = singular.shape[1]
     floor = torch.finfo(singular.dtype).eps * singular[:, :1].clamp_min(torch.finfo(singular.dtype).tiny)
@@ -30,23 +32,23 @@ def signal_rank(singular: Tensor, snapshots: int) -> Tensor:
     return description.argmin(dim=1)
 
 
-_SQUARED = (1e-100, 1e100)  # samples whose squares and sums of squares are within the range of numbers
+_SQUARED = (1e-100, 1e100)  # range of samples whose sums of squares neither overflow nor underflow
 
 
-_PIECE = 300  # samples of a window that noise is estimated from at once: the cost grows with the cube
+_PIECE = 300  # samples for one estimate of the noise: the cost grows with the cube of the length
 
 
 def noise_level(lookback: Tensor) -> Tensor:
     """(B,) standard deviation of white noise in (B, N) windows, from the singular values of their Hankel matrix.
 
-    K sinusoids fill 2 K dimensions of a Hankel matrix of N/3 columns, white noise fills all of
-    them. So the smallest quarter of the singular values is compared with that of white noise of
-    standard deviation 1, whose value is simulated once for each N. Where the signal itself fills
-    every dimension (many components), what it has there is taken for noise. Windows longer than 300
-    samples are cut into pieces of that length (the oldest samples that make no whole one are left out).
+    K sinusoids span 2 K dimensions of a Hankel matrix of N/3 columns, and white noise spans all of
+    them. The estimate is the ratio of the smallest quarter of the singular values to that of white
+    noise of standard deviation 1, which is simulated once for each N. If many components span all
+    dimensions, their smallest singular values count as noise. Windows longer than 300 samples are
+    split into pieces of that length (a remainder of the oldest samples is not used).
 
     Raises:
-        ValueError: fewer than 12 samples.
+        ValueError: the windows have less than 12 samples.
     """
     check_windows("lookback", lookback, minimum=12)
     length, peak = min(lookback.shape[1], _PIECE), lookback.double().abs().amax(dim=1, keepdim=True)
@@ -65,17 +67,17 @@ def _smallest_singular_values(lookback: Tensor) -> Tensor:
 
 @lru_cache(maxsize=16)
 def white_noise_level(length: int) -> float:
-    """What ``noise_level`` divides by: the smallest singular values of white noise of standard deviation 1."""
+    """The divisor of ``noise_level``: the smallest singular values of white noise of standard deviation 1."""
     noise = torch.randn(1000, length, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     return float(_smallest_singular_values(noise).square().mean().sqrt())
 
 
 def least_squares(equations: Tensor, target: Tensor, cutoff: float) -> Tensor:
-    """(B, K) smallest x that minimises |equations x - target| for (B, M, K) and (B, M).
+    """(B, K) minimum-norm solution x of least |equations x - target| for (B, M, K) and (B, M).
 
-    By singular values (LAPACK's gelsd, which runs on the CPU only), down to ``cutoff`` times the
-    largest: clean windows of many components need them down to rounding, and pivoted QR (gelsy,
-    torch's usual choice) loses them.
+    It uses singular values above ``cutoff`` times the largest (LAPACK's gelsd, on the CPU only). Clean
+    windows of many components need all of them down to rounding errors, where pivoted QR (gelsy,
+    torch's default) is inaccurate.
     """
     solution = torch.linalg.lstsq(equations.cpu(), target.cpu()[..., None], rcond=cutoff, driver="gelsd").solution
     return solution[..., 0].to(equations.device)

@@ -1,4 +1,4 @@
-"""The best linear forecaster under the covariance of a process, and the oracle that is given the periods."""
+"""The optimal linear forecaster under the covariance of a process, and the oracle that is given the periods."""
 
 import math
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, check_pr
 class linear_mmse(Forecaster):
     """The linear predictor of least mean squared error under the covariance of the process, in closed form.
 
-    A process of random phases is stationary; its autocovariance is the mean of cos(2 pi d / period)
+    A process of random phases is stationary. Its autocovariance at lag d is the mean of cos(2 pi d / period)
     over its periods, times the power of the clean signal, which is estimated from the window.
     With the eigenvalues L and eigenvectors V of the window's covariance, the forecast is
     R V (L + noise / power)^-1 V' x, where R holds the covariances of future and window.
@@ -56,26 +56,26 @@ class linear_mmse(Forecaster):
         noise = level.square()
         total = x.square().mean(dim=1)
         ratio = noise / (total - noise).clamp_min(1e-3 * total).clamp_min(torch.finfo(x.dtype).tiny)
-        # What the process cannot produce is no signal, however small the noise: not to be divided by rounding.
+        # Directions without signal under the process get a bounded gain, because their eigenvalues are rounding errors.
         gains = 1 / (eigenvalues.clamp_min(0) + ratio[:, None]).clamp_min(1e-11 * eigenvalues[-1])
         return (gains * (x @ vectors)) @ (covariance[lags[length:]] @ vectors).T
 
 
 @dataclass(frozen=True, eq=False)
 class known_period_oracle(Forecaster):
-    """The forecast for given periods, noise and power: not a competitor, but the floor of linear estimates.
+    """The posterior mean given the periods, noise and power of each window: a bound, not a competitor.
 
-    The sine and cosine amplitudes have a Gaussian prior of each window's mean power for a
-    component; the forecast is their posterior mean, so only amplitudes and phases are left to
-    estimate. No linear estimate has a smaller mean squared error. (For a single component, the
-    law of the amplitudes, which scaling to a peak of 1 almost fixes, would gain up to 3 dB more.)
+    The sine and cosine amplitudes have a Gaussian prior, whose variance is the window's mean power per
+    component. Only amplitudes and phases are estimated. No linear estimate has a smaller mean squared
+    error. (For a single component the true prior of the amplitude, which the scaling to a peak of 1
+    almost determines, would gain up to 3 dB more.)
 
     Args:
-        batch: the signals whose ``past`` is going to be forecast; the forecaster serves these
-            windows, in their order, and no others.
+        batch: the signals whose ``past`` will be forecast. The forecaster accepts only these windows, in
+            this order.
 
     Raises:
-        ValueError: what is no batch, or windows that are not its own.
+        ValueError: the batch is not a ``SignalBatch``, or the windows are not those of the batch.
 
     Source: Kay (1993), Fundamentals of Statistical Signal Processing I, theorem 10.3.
     """

@@ -1,4 +1,4 @@
-"""Nonlinear least squares: sinusoids of any period, found one by one and refined together."""
+"""Nonlinear least squares: sinusoids of any period, added one by one and refined together."""
 
 import math
 from dataclasses import dataclass
@@ -11,30 +11,31 @@ from harmonics_lib.forecasters.base import Forecaster
 from harmonics_lib.forecasters.window import Window
 from harmonics_lib.signals.waves import exponentials
 
-_OVERSAMPLING = 8  # of the periodogram in which a new sinusoid is looked for
+_OVERSAMPLING = 8  # of the periodogram in the search for a new sinusoid
 _STEPS = 6  # of Gauss-Newton after each new sinusoid
-_PATIENCE = 2  # sinusoids in a row that may fail to pay before the search ends
-_MOST = 1000  # sinusoids that may be asked for
-_FLOOR = 1e-26  # mean square of what rounding leaves of a window of peak 1
+_PATIENCE = 2  # consecutive sinusoids without a better criterion after which the search ends
+_MOST = 1000  # largest number of sinusoids
+_FLOOR = 1e-26  # mean square of the rounding errors of a window of peak 1
 
 
 @dataclass(frozen=True)
 class nonlinear_least_squares(Forecaster):
-    """The sinusoids that fit a window best, as many as the Bayesian information criterion allows.
+    """The sinusoids that fit a window best; the Bayesian information criterion selects their number.
 
-    The strongest peak in the periodogram of the residual starts a new sinusoid, then all are
-    refined together by Gauss-Newton, and so on: for white noise and few sinusoids this is maximum
-    likelihood. Their number K minimises N log(residual power) + 5 K log N; a frequency is known to
-    N^-3/2, so it counts three times, amplitude and phase once each (Djuric 1996).
+    Sinusoids are added one by one. Each starts at the strongest peak in the periodogram of the
+    residual; then Gauss-Newton refines all of them together. For white noise and few sinusoids this is
+    maximum likelihood. The number K minimises N log(residual power) + 5 K log N. The precision of a
+    frequency is N^-3/2, so it counts as three parameters, amplitude and phase as one each.
 
     Args:
-        most: number of sinusoids at which the search ends in any case.
+        most: largest number of sinusoids.
         frequencies: lowest and highest frequency, in cycles per sample.
 
     Raises:
-        ValueError: settings out of range, or a lookback shorter than 12 samples.
+        ValueError: a setting is out of range, or the lookback has less than 12 samples.
 
-    Sources: Li and Stoica (1996), RELAX; Mamandipoor, Ramasamy and Madhow (2016), Newtonized matching pursuit.
+    Sources: Li and Stoica (1996), RELAX; Mamandipoor, Ramasamy and Madhow (2016), Newtonized matching pursuit;
+    Djuric (1996) for the criterion.
     """
 
     most: int = 20
@@ -63,7 +64,7 @@ def fit_sinusoids(x: Tensor, most: int, frequencies: tuple[float, float]) -> tup
 
 
 class SinusoidFit:
-    """Sinusoids of windows x (B, N), found one by one. Asked for more, the search goes on where it stopped.
+    """Sinusoids of windows x (B, N), added one by one; a request for more resumes the search.
 
     Args:
         x: (B, N) windows.
@@ -75,7 +76,7 @@ class SinusoidFit:
         self._criteria = [_criterion(x, 0)]  # (B,) after each number of sinusoids, infinite where the search has ended
         self._frequencies = [x.new_zeros(len(x), 0)]  # (B, k) after k of them
         self._rows, self._failures = torch.arange(len(x), device=x.device), torch.zeros_like(x[:, 0], dtype=torch.long)
-        self._residual = x  # of the windows, in ``_rows``, whose search goes on
+        self._residual = x  # of the windows in ``_rows``, whose search has not ended
 
     def best(self, most: int) -> tuple[Tensor, Tensor]:
         """(B, most) frequencies by the information criterion, NaN where unused, and (B,) their numbers."""
@@ -89,7 +90,7 @@ class SinusoidFit:
         return chosen, counts
 
     def _add(self) -> None:
-        """One more sinusoid, for the windows whose search goes on."""
+        """Add one sinusoid to the windows whose search has not ended."""
         rows, count = self._rows, len(self._criteria)
         start = torch.cat([self._frequencies[-1][rows], _peak(self._residual, self.ends)[:, None]], dim=1)  # (b, count)
         found, residual = _refine(start, self.x[rows], self.ends)
@@ -102,10 +103,10 @@ class SinusoidFit:
 
 
 def continue_sinusoids(x: Tensor, found: Tensor, counts: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-    """What the first ``counts`` (B,) of frequencies (B, K) make of windows x (B, N).
+    """Continue windows x (B, N) by sinusoids of the first ``counts`` (B,) of frequencies (B, K).
 
     Returns:
-        (B, horizon) continuations; (B, N) what the sinusoids leave of the windows.
+        Continuations (B, horizon) and residuals (B, N).
     """
     ahead, residual = x.new_zeros(len(x), horizon), x.clone()
     for count in counts.unique().tolist():  # windows with equally many sinusoids at once; without any, 0
@@ -166,7 +167,7 @@ def _continue(x: Tensor, found: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
 
 
 def _centred(length: int, start: int, count: int) -> Tensor:
-    """(count,) times from ``start`` on, 0 in the middle of a window of ``length``: phase and frequency decouple."""
+    """(count,) times from ``start`` on, relative to the middle of the window, where phase and frequency decouple."""
     return torch.arange(start, start + count) - (length - 1) / 2
 
 

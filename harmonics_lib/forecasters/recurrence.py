@@ -17,14 +17,14 @@ from harmonics_lib.forecasters.base import LIMIT, LONGEST, Forecaster
 from harmonics_lib.forecasters.estimates import least_squares, noise_level, signal_rank
 from harmonics_lib.forecasters.window import Window
 
-_PERHAPS_CLEAN = 0.02  # above this noise, in lookback peaks, a window is not free of it: the estimate errs up to 0.008
+_PERHAPS_CLEAN = 0.02  # estimated noise, in lookback peaks, of windows that may be clean: the estimate errs up to 0.008
 _HIGHEST = 10_000  # order of a recurrence
 _MOST_ITERATIONS = 1000
-_MISS = 1e-3  # root mean square error, in lookback peaks, of a recurrence that has learned a window
+_LARGEST_ERROR = 1e-3  # root mean square error, in lookback peaks, of the recurrence in a clean window
 
 
 class _OfOrder(Forecaster):
-    """A forecaster by a recurrence of ``order`` weights, for windows that are longer."""
+    """Base of forecasters by a recurrence of ``order`` weights, for windows longer than that."""
 
     order: int
 
@@ -38,20 +38,25 @@ class linear_prediction(_OfOrder):
     """Every sample as a weighted sum of the ``order`` samples before it, continued step by step.
 
     The weights solve x[t] = sum_k a[k] x[t - k] by least squares over the window, forward in time
-    and also backward (the modified covariance method): undamped sinusoids obey the same recurrence
-    in both directions.
+    and also backward (the modified covariance method), because undamped sinusoids obey the same
+    recurrence in both directions.
 
     Args:
-        order: number of weights. Two for each sinusoid would do without noise; about 2 N / 3 is usual.
-        ridge: added to the diagonal of the normal equations, in squared lookback peaks; 0 for the
-            smallest exact solution; None for the number of equations times ``noise_level`` squared,
-            about what the noise itself adds there.
+        order: number of weights. Without noise two for each sinusoid suffice; about 2 N / 3 is usual.
+        ridge: added to the diagonal of the normal equations, in squared lookback peaks. 0 gives the
+            smallest exact solution. None is the number of equations times ``noise_level`` squared,
+            about the contribution of the noise to the diagonal.
         backward: use the equations backward in time, too.
 
     Raises:
-        ValueError: settings out of range, a lookback that is not longer than ``order``, or shorter than 12.
+        ValueError: a setting is out of range, or the lookback has at most ``order`` or less than 12 samples.
 
     Sources: Makhoul (1975) for least squares, Marple (1980) for forward and backward.
+
+    Example:
+        >>> lookback = torch.sin(2 * math.pi * torch.arange(100.0) / 12)[None]
+        >>> [round(value, 3) for value in linear_prediction()(lookback, 2)[0].tolist()]
+        [0.866, 0.5]
     """
 
     order: int = 66
@@ -78,11 +83,10 @@ class tufts_kumaresan(_OfOrder):
 
     Args:
         order: number of weights, as in ``linear_prediction``.
-        rank: number of singular values that are kept; None for the number that stands out of the
-            noise (see ``signal_rank``).
+        rank: number of singular values to use; None for the number of those above the noise (see ``signal_rank``).
 
     Raises:
-        ValueError: settings out of range, a lookback that is not longer than ``order``, or shorter than 12.
+        ValueError: a setting is out of range, or the lookback has at most ``order`` or less than 12 samples.
 
     Source: Tufts and Kumaresan (1982).
     """
@@ -105,7 +109,7 @@ def _check_rank(name: str, rank: int | None) -> int | None:
     return None if rank is None else check_whole(name, rank, maximum=_HIGHEST)
 
 
-#: What a criterion adds to N log(error power) for ``order`` weights and N = ``length`` samples.
+#: The penalty that a criterion adds to N log(error power) for ``order`` weights and N = ``length`` samples.
 CRITERIA: dict[str, Callable[[int, int], float]] = {
     "aicc": lambda order, length: length * (length + order) / (length - order - 2),
     "bic": lambda order, length: order * math.log(length),
@@ -114,14 +118,14 @@ CRITERIA: dict[str, Callable[[int, int], float]] = {
 
 @dataclass(frozen=True)
 class autoregression(Forecaster):
-    """Burg's linear prediction of the order that an information criterion chooses for each window.
+    """Burg's linear prediction; an information criterion selects the order for each window.
 
     Args:
         criterion: ``"aicc"`` (Hurvich and Tsai 1989) or ``"bic"`` (Schwarz 1978).
-        most: the highest order that it may choose; for a window of N samples N - 3 at the most.
+        most: the highest order; for a window of N samples the limit is N - 3.
 
     Raises:
-        ValueError: settings out of range, or a lookback shorter than 12 samples.
+        ValueError: a setting is out of range, or the lookback has less than 12 samples.
 
     Sources: Burg (1968) for the weights; Brockwell and Davis (1991), section 9.3, for the choice.
     """
@@ -141,7 +145,7 @@ class autoregression(Forecaster):
 
 
 def _chosen_weights(x: Tensor, penalty: Callable[[int, int], float], most: int) -> Tensor:
-    """(B, most) weights by Burg's method of the order that is best for each window; 0 beyond it."""
+    """(B, most) weights by Burg's method of the best order for each window; 0 beyond that order."""
     length, floor = x.shape[1], 1e-28 * x.square().mean(dim=1).clamp_min(torch.finfo(x.dtype).tiny)
     chosen, best = x.new_zeros(len(x), most), x.new_full((len(x),), math.inf)
     for order, (weights, error) in enumerate(_burg_orders(x, most)):
@@ -154,18 +158,18 @@ def _chosen_weights(x: Tensor, penalty: Callable[[int, int], float], most: int) 
 
 @dataclass(frozen=True)
 class cadzow(Forecaster):
-    """Tufts and Kumaresan's linear prediction of a window whose noise was removed by alternating projections.
+    """Tufts and Kumaresan's linear prediction of a window that is first denoised by alternating projections.
 
-    K sinusoids have a Hankel matrix of rank 2 K. In turn, the window's matrix of N / 2 columns is
-    cut to that rank, and the result made a Hankel matrix again by the mean of each antidiagonal.
+    K sinusoids have a Hankel matrix of rank 2 K. Two projections alternate: the window's matrix of
+    N / 2 columns is truncated to that rank, and averages over antidiagonals make it a Hankel matrix again.
 
     Args:
-        rank: two for each sinusoid; None for what Tufts and Kumaresan's equations have (see ``signal_rank``).
-        iterations: number of times that both projections are made.
+        rank: two for each sinusoid; None for the rank of Tufts and Kumaresan's equations (see ``signal_rank``).
+        iterations: number of times that both projections are applied.
 
     Raises:
-        ValueError: settings out of range, or a lookback shorter than 12 or 2 ``rank`` samples, or longer than 5,000:
-            the cost grows with the cube.
+        ValueError: a setting is out of range, or the lookback has less than 12 or 2 ``rank`` samples, or more than
+            5,000 (the cost grows with the cube of the length).
 
     Source: Cadzow (1988).
     """
@@ -194,7 +198,7 @@ class cadzow(Forecaster):
 
 
 def project_rank(x: Tensor, ranks: Tensor) -> Tensor:
-    """(B, N) means of the antidiagonals of the Hankel matrices of windows x (B, N), cut to ranks (B,)."""
+    """(B, N) antidiagonal means of the Hankel matrices of windows x (B, N), truncated to ranks (B,)."""
     u, singular, vh = torch.linalg.svd(x.unfold(1, x.shape[1] // 2 + 1, 1), full_matrices=False)
     rows, columns = u.shape[1], vh.shape[2]
     kept = torch.where(torch.arange(singular.shape[1], device=x.device) < ranks[:, None], singular, 0.0)
@@ -205,15 +209,15 @@ def project_rank(x: Tensor, ranks: Tensor) -> Tensor:
 
 
 def continue_clean(window: Window, horizon: int, order: int = 0) -> tuple[Tensor, Tensor]:
-    """(B, horizon) continuation of those windows that are free of noise, and (B,) which ones are.
+    """(B, horizon) continuations of clean windows, 0 for other windows, and (B,) which windows are clean.
 
-    A window is free of noise if its recurrence (Tufts and Kumaresan 1982), learned without its first
-    tenth, continues it back over that tenth within 1e-3 of the peak. For such a window nothing is as
-    accurate: no sinusoid has to be chosen, and none can be missed. The other windows get 0.
+    A window counts as clean if its recurrence (Tufts and Kumaresan 1982), estimated without its first
+    tenth, continues it backward over that tenth with an error of at most 1e-3 of the peak. For such a
+    window no method is more accurate, because no sinusoids have to be selected.
 
-    Differences of an ``order`` above 0 remove a trend, and are summed again. They amplify little
-    noise, so the test is harder: the recurrence has to continue the window over as many samples as the horizon, or a
-    third of the window, at both ends, and to forecast the same without the first of these.
+    Differences of an ``order`` above 0 remove a trend; their continuations are summed again. They suppress
+    slow noise, so the test is harder. The recurrence has to continue the window at both ends over as many
+    samples as the horizon, or a third of the window, and to forecast the same without the first of these.
     """
     x = window.x / window.peak
     ahead, clean = x.new_zeros(len(x), horizon), window.once(noise_level) < _PERHAPS_CLEAN * window.peak[:, 0]
@@ -221,7 +225,7 @@ def continue_clean(window: Window, horizon: int, order: int = 0) -> tuple[Tensor
         tenth = max(5, x.shape[1] // 10)
         ahead[clean] = _differenced_recurrence(x[clean], horizon, order)
         missed = _miss(x[clean].flip(1), tenth, 0) if order == 0 else _doubt(x[clean], ahead[clean], order)
-        clean[clean.clone()] = missed < _MISS
+        clean[clean.clone()] = missed < _LARGEST_ERROR
     return window.peak * ahead * clean[:, None], clean
 
 
@@ -256,13 +260,13 @@ def _recurrence(x: Tensor, horizon: int, ranks: Tensor | None = None) -> Tensor:
 
 @dataclass(frozen=True)
 class burg(_OfOrder):
-    """Linear prediction by Burg's lattice, whose weights are always stable: the forecast never grows.
+    """Linear prediction by Burg's lattice method. The recurrence is always stable, so forecasts do not grow.
 
     Args:
         order: number of weights, as in ``linear_prediction``.
 
     Raises:
-        ValueError: an order below 1, a lookback that is not longer than ``order``, or shorter than 12.
+        ValueError: the order is below 1, or the lookback has at most ``order`` or less than 12 samples.
 
     Source: Burg (1968).
     """
@@ -277,7 +281,7 @@ class burg(_OfOrder):
 
 
 def _prediction_equations(x: Tensor, order: int, backward: bool) -> tuple[Tensor, Tensor]:
-    """(B, M, order) samples before each target, nearest first, and the (B, M) targets; M doubles with ``backward``."""
+    """(B, M, order) samples before each target, latest first, and targets (B, M); ``backward`` doubles M."""
     rows = x.unfold(1, order + 1, 1)  # (B, N - order, order + 1)
     equations, target = rows[:, :, :-1].flip(2), rows[:, :, -1]
     if backward:
@@ -287,7 +291,7 @@ def _prediction_equations(x: Tensor, order: int, backward: bool) -> tuple[Tensor
 
 
 def _ridge_solution(equations: Tensor, target: Tensor, power: Tensor) -> Tensor:
-    """(B, order) least squares with ``power`` (B,) on the diagonal of the normal equations, the smallest where open."""
+    """(B, order) least-squares solution of minimum norm with ``power`` (B,) on the diagonal of the normal equations."""
     if (power > 0).any():
         order = equations.shape[2]
         diagonal = power.sqrt()[:, None, None] * torch.eye(order, dtype=power.dtype, device=power.device)
@@ -297,7 +301,7 @@ def _ridge_solution(equations: Tensor, target: Tensor, power: Tensor) -> Tensor:
 
 
 def _truncated_solution(equations: Tensor, target: Tensor, ranks: Tensor | None) -> Tensor:
-    """(B, order) least squares within as many singular vectors as ``ranks`` (B,), or ``signal_rank``, says."""
+    """(B, order) least squares by truncated singular value decomposition, to ``ranks`` (B,) or ``signal_rank``."""
     u, singular, vh = torch.linalg.svd(equations, full_matrices=False)
     snapshots = max(equations.shape[1:])
     ranks = signal_rank(singular, snapshots) if ranks is None else ranks
@@ -313,10 +317,10 @@ def burg_weights(x: Tensor, order: int) -> Tensor:
 
 
 def _burg_orders(x: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """(B, order) weights and the (B,) power of their errors, for each order from 0; a reflection minimises both."""
+    """Weights (B, order) and their error power (B,), for each order from 0 to ``most``."""
     forward, backward = x[:, 1:], x[:, :-1]
     weights, error = x.new_zeros(len(x), 0), x.square().mean(dim=1, keepdim=True)
-    rounding = 1e-28 * x.square().sum(dim=1, keepdim=True)  # once the errors are rounding, there is nothing to reflect
+    rounding = 1e-28 * x.square().sum(dim=1, keepdim=True)  # below this power, errors are rounding and reflections 0
     yield weights, error[:, 0]
     for _ in range(most):
         power = (forward.square() + backward.square()).sum(dim=1, keepdim=True)
@@ -329,8 +333,8 @@ def _burg_orders(x: Tensor, most: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def _continue(x: Tensor, weights: Tensor, horizon: int) -> Tensor:
-    """(B, horizon) continuation of windows x (B, N) of peak 1 step by step, within ``LIMIT``."""
-    recent = x.flip(1)[:, : weights.shape[1]]  # nearest first
+    """(B, horizon) continuation of windows x (B, N) of peak 1 step by step, clipped to ``LIMIT``."""
+    recent = x.flip(1)[:, : weights.shape[1]]  # latest first
     steps = []
     for _ in range(horizon):
         steps.append((recent * weights).sum(dim=1, keepdim=True).clamp(-LIMIT, LIMIT))
@@ -342,17 +346,17 @@ def _continue(x: Tensor, weights: Tensor, horizon: int) -> Tensor:
 class matrix_pencil(Forecaster):
     """Poles from the subspace of the window's Hankel matrix (matrix pencil, ESPRIT), amplitudes by least squares.
 
-    Sinusoids span a subspace in which one step in time is a linear map: its eigenvalues are the
-    poles z, and the forecast is the sum of c z^t. The matrix has 2 N / 3 columns and holds the
+    Sinusoids span a subspace in which one step in time is a linear map. Its eigenvalues are the
+    poles z, and the forecast is the sum of c z^t. The matrix has 2 N / 3 columns and contains the
     window forward and backward. A pole outside the unit circle makes the forecast grow.
 
     Args:
         order: number of poles, two for each sinusoid; None for ``signal_rank`` of each window.
-        unit_circle: project the poles to the unit circle, where undamped sinusoids have them.
+        unit_circle: project the poles to the unit circle, which contains the poles of undamped sinusoids.
 
     Raises:
-        ValueError: settings out of range, or a lookback shorter than 12 or, rounded up, 3 / 2 (``order`` + 1), or
-            longer than 5,000: the cost grows with the cube.
+        ValueError: a setting is out of range, or the lookback has less than 12 or 3 / 2 (``order`` + 1) samples
+            (rounded up), or more than 5,000 (the cost grows with the cube of the length).
 
     Sources: Hua and Sarkar (1990), Roy and Kailath (1989).
     """
@@ -390,7 +394,7 @@ def _poles(basis: Tensor, unit_circle: bool) -> Tensor:
     subspace = basis.mT  # (B, L, R)
     step = torch.linalg.lstsq(subspace[:, :-1], subspace[:, 1:]).solution
     poles = torch.linalg.eigvals(step)
-    # Outside this ring, the powers over a window and its future leave the range of numbers.
+    # Outside this ring, powers of a pole over a window and its future overflow or underflow.
     modulus = torch.ones_like(poles.real) if unit_circle else poles.abs().clamp(1e-6, 2)
     return torch.polar(modulus, poles.angle())
 

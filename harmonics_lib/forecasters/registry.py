@@ -1,7 +1,7 @@
-"""The methods of the report by name: how each is made, what it is given, and how it is drawn.
+"""The methods of the report by name: factory, what each is given, and plot style.
 
-A new method is one entry here. Networks stand by the name that they are published under, for the
-methods do not depend on what is published.
+A new method is one entry here. Networks are entered by the name of their publication, because this
+package does not depend on published results.
 
 Example:
     >>> build("linear MMSE", Given(HarmonicProcess((1, 45), (2, 99))))
@@ -32,11 +32,11 @@ from harmonics_lib.signals.process import HarmonicProcess
 
 @dataclass(frozen=True)
 class Given:
-    """What a method may be given of the signals that it is to forecast.
+    """The information on the signals that a method may be given.
 
     Attributes:
         process: range of the number of components and of the periods, and whether these are whole numbers.
-        season: samples after which a measured series is best repeated.
+        season: period in samples of the seasonal naive forecast.
         lookback: samples of a window.
     """
 
@@ -60,9 +60,9 @@ class Method:
     """A method of the report.
 
     Attributes:
-        given: in words, what it knows of the signals beforehand.
-        make: its forecaster, or the name of a published network; None for what is drawn but is not a method.
-        style: colour, line and marker, if it is drawn.
+        given: the information that it is given, in words.
+        make: builds its forecaster, or the name of a published network; None for entries that are only drawn.
+        style: colour, line and marker; None if it is not drawn.
     """
 
     given: str
@@ -128,11 +128,11 @@ def build(name: str, given: Given | None = None, load: Callable[[str], Forecaste
 
     Args:
         name: one of ``METHODS``.
-        given: what it may be given of the signals; None for 1 to 45 components of whole periods from 2 to 99.
-        load: makes a forecaster of a published network's name, such as ``load_forecaster``.
+        given: information on the signals; None for 1 to 45 components of whole periods from 2 to 99.
+        load: loads a published network by name, such as ``load_forecaster``.
 
     Raises:
-        ValueError: a name that is unknown or is not that of a forecaster; a network without ``load``.
+        ValueError: the name is unknown or not that of a forecaster, or a network has no ``load``.
     """
     make = METHODS[check_choice("name", name, METHODS)].make
     if isinstance(make, str):

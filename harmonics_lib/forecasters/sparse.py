@@ -1,4 +1,4 @@
-"""Sparse Bayesian forecasting: few sinusoids of unknown periods, averaged over what they may be."""
+"""Sparse Bayesian forecasting: the posterior mean under a prior of few sinusoids with unknown periods."""
 
 import math
 from collections.abc import Iterator
@@ -33,20 +33,20 @@ _TRENDS = {None: 0, "level": 1, "line": 2}  # powers of time
 
 @dataclass(frozen=True)
 class sparse_bayesian(DistributionForecaster):
-    """The mean of the future under a prior of few sinusoids from the process, by expectation propagation.
+    """The posterior mean under a prior of few sinusoids from the process, by expectation propagation.
 
     Each frequency of a dictionary is either absent or has Gaussian sine and cosine amplitudes (a
-    spike and a slab). So it averages over the choices of frequencies
-    where the evidence maximum of Tipping (2001) keeps one. For whole-number periods the dictionary
-    is the periods. For continuous ones it is a grid of spacing 1 / (4 N), whose strongest frequencies
-    are then moved to where the window has its own, or start from the sinusoids of nonlinear least squares where these
-    are few. It estimates from each window which frequencies are present, how many, their power,
-    and the noise, which is taken for at least a thousandth of the window's root mean square. (Windows without
-    noise are continued exactly by ``auto_forecaster``.)
+    spike and a slab). The forecast averages over choices of frequencies, in contrast to the evidence
+    maximum of Tipping (2001), which selects one. For whole-number periods the dictionary is the periods.
+    For continuous periods it is a grid of spacing 1 / (4 N). Its strongest frequencies are then
+    refined; they start from the sinusoids of nonlinear least squares if these are few. The presence,
+    number and power of the frequencies are estimated from each window. So is the noise, with a lower
+    limit of a thousandth of the window's root mean square. (``auto_forecaster`` continues windows
+    without noise exactly.)
 
-    Its ``distribution`` is that of the last Gaussian approximation, which is the posterior of the
-    amplitudes, and to first order that of continuous frequencies. It leaves out that noise and the number of
-    components are estimates and, for continuous periods, any other choice of frequencies.
+    Its ``distribution`` is the last Gaussian approximation of the posterior of the amplitudes and, to
+    first order, of continuous frequencies. It neglects the uncertainty of the noise and of the number of
+    components and, for continuous periods, other choices of frequencies.
 
     Args:
         process: distribution of the periods, and range of the number of components.
@@ -54,17 +54,24 @@ class sparse_bayesian(DistributionForecaster):
             ``noise_level`` and to re-estimate it from what is left unexplained.
         iterations: of expectation propagation; 30 suffice for windows of 100 samples. For continuous
             periods half of them are made on the grid, and 20 more off it.
-        trend: what the sinusoids stand on: None for nothing, "level" for a constant of which nothing
-            is known (a flat prior), "line" for that and a slope that is there or not, a spike and a slab of its own.
+        trend: None, "level" for a constant with a flat prior, or "line" for a constant and a slope with a
+            spike-and-slab prior.
 
-    Of a window longer than 2,000 samples only the last 2,000 are used, for the cost grows with the cube. (For more, of
-    slow sinusoids, take every second or tenth sample.)
+    Only the last 2,000 samples of a window are used, because the cost grows with the cube of the length. (For a
+    longer window of slow sinusoids, use every second or tenth sample.)
 
     Raises:
-        ValueError: settings out of range, or a lookback shorter than 12 samples (13 with a level, 14 with a line).
+        ValueError: a setting is out of range, or the lookback has less than 12 samples (13 with a level, 14 with a
+            line).
 
     Sources: Minka (2001) for expectation propagation, Hernandez-Lobato et al. (2013) for spikes and
     slabs in groups, Yang et al. (2013) for frequencies off the grid.
+
+    Example:
+        >>> lookback = torch.sin(2 * math.pi * torch.arange(100.0) / 12)[None]
+        >>> forecast = sparse_bayesian(HarmonicProcess((1, 5), (2, 99)))(lookback, 2)
+        >>> [round(value, 2) for value in forecast[0].tolist()]
+        [0.87, 0.5]
     """
 
     process: HarmonicProcess

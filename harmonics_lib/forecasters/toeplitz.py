@@ -1,4 +1,4 @@
-"""Equations with symmetric Toeplitz matrices, the covariances of stationary signals, for many windows at once."""
+"""Linear equations with symmetric Toeplitz matrices, the covariances of stationary signals, in batches."""
 
 from functools import lru_cache
 from importlib.util import find_spec
@@ -11,8 +11,8 @@ from torch import Tensor
 def solve_toeplitz(lags: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Solve C y = target for the positive definite Toeplitz matrices C of first columns ``lags``.
 
-    Gradients flow to both arguments. On a CPU with numba the equations are solved by Levinson's
-    recursion, N² operations a window; elsewhere as dense ones, N³. Both in double precision.
+    Both arguments have gradients. On a CPU with numba the solver is Levinson's recursion, N² operations
+    per window, elsewhere a dense solver, N³. Both use double precision.
 
     Args:
         lags: (B, N) first columns.
@@ -29,8 +29,8 @@ def solve_toeplitz(lags: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 def solve_by_halves(first: Tensor, right: Tensor) -> Tensor:
     """(B, N, K) solutions for right-hand sides (B, N, K) and positive definite matrices of first columns (B, N).
 
-    A symmetric Toeplitz matrix commutes with time reversal: sums and differences of mirrored samples
-    have equations of their own, of half the size and, by Cholesky's factors, a quarter of the work.
+    A symmetric Toeplitz matrix commutes with time reversal. Sums and differences of mirrored samples
+    therefore have separate equations of half the size, which need a quarter of the work.
 
     Source: Cantoni and Butler (1976).
     """
@@ -67,7 +67,7 @@ def diagonal_sums(first: Tensor) -> Tensor:
 
 
 class _Solve(torch.autograd.Function):
-    """With C y = x, dy = C^-1 (dx - dC y): a gradient is carried back by the same equations."""
+    """``solve_toeplitz`` with gradients: C y = x has dy = C^-1 (dx - dC y), equations with the same matrix."""
 
     @staticmethod
     def forward(ctx, lags: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -117,8 +117,8 @@ def _levinson():
 def _recursion(lags, targets, solved, first):
     """Fill ``solved`` (B, R, N) and ``first`` (B, N) from ``lags`` (B, N) and ``targets`` (B, R, N).
 
-    Order by order: the predictor ``ahead`` and its reverse ``behind`` grow by one sample with the
-    reflection coefficient, then every solution by a multiple of the reversed predictor.
+    For each order, the reflection coefficient extends the predictor ``ahead`` and its reverse ``behind`` by
+    one sample. A multiple of the reversed predictor then extends every solution.
     """
     batch, count, length = targets.shape
     back = np.empty(length)

@@ -46,8 +46,8 @@ class conformal:
     Sources: Vovk, Gammerman and Shafer (2005); Lei et al. (2018), section 2.2, scaled as in their section 5.2.
 
     Example:
-        >>> from harmonics_lib import measured_windows, persistence
-        >>> lookback, future = measured_windows("sunspots", horizon=3)
+        >>> from harmonics_lib import persistence
+        >>> lookback, future = torch.randn(50, 100), torch.randn(50, 3)
         >>> low, high = conformal(persistence(), lookback, future)(lookback[:1], horizon=3, coverage=0.9)
         >>> low.shape
         torch.Size([1, 3])
@@ -116,7 +116,7 @@ def _centre_and_scale(forecaster: ForecastFunction, lookback: Tensor, horizon: i
 
 @dataclass(frozen=True)
 class _Wrapper(Forecaster):
-    """A forecaster that is made of another."""
+    """Base of forecasters that wrap another forecaster."""
 
     forecaster: ForecastFunction
 
@@ -125,16 +125,16 @@ class _Wrapper(Forecaster):
 
 
 def beside_a_line(forecaster: ForecastFunction) -> Forecaster:
-    """A forecaster of the line that least squares fits to a window, and of the rest beside it.
+    """Linear detrending: a forecast of the residual of a least-squares line, plus the continued line.
 
-    If the forecaster of the rest has a ``distribution``, so has this one: the same about another mean. The error of
-    the line itself is left out.
+    If the forecaster has a ``distribution``, so has the result, with the same standard deviations. They do not
+    include the error of the line.
 
     Args:
-        forecaster: of the rest.
+        forecaster: of the residual.
 
     Raises:
-        ValueError: what is not a forecaster.
+        ValueError: ``forecaster`` is not a forecaster.
     """
     kind = DistributionBesideALine if isinstance(forecaster, ProbabilisticForecaster) else BesideALine
     return kind(forecaster)
@@ -168,7 +168,7 @@ class DistributionBesideALine(BesideALine, DistributionForecaster):
 
 
 def _line(x: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-    """The line that least squares fits to windows x (B, N): (B, N) over the window, (B, horizon) after it."""
+    """The least-squares line of windows x (B, N): (B, N) over the window, and (B, horizon) after it."""
     powers = powers_of_time(x.shape[1], horizon, 2).to(x)
     line = x @ torch.linalg.pinv(powers[:-horizon]).T @ powers.T
     return line.split([x.shape[1], horizon], dim=1)
@@ -176,16 +176,21 @@ def _line(x: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class differenced(_Wrapper):
-    """A forecaster of the changes from sample to sample, summed from the last sample on.
+    """A forecast of the differences of a window, summed from the last sample on.
 
-    It has no ``distribution``: the deviation of a sum depends on how the errors of its steps are correlated, and
-    a distribution of the changes states each step's alone. ``conformal`` gives intervals.
+    It has no ``distribution``, because the standard deviation of a sum depends on the correlation of the errors,
+    which a ``Prediction`` does not contain. ``conformal`` gives intervals.
 
     Args:
-        forecaster: of the changes.
+        forecaster: of the differences.
 
     Raises:
-        ValueError: what is not a forecaster.
+        ValueError: ``forecaster`` is not a forecaster.
+
+    Example:
+        >>> from harmonics_lib import persistence
+        >>> differenced(persistence())(torch.tensor([[0.0, 1.0, 2.0]]), 2)
+        tensor([[3., 4.]])
     """
 
     @property

@@ -1,4 +1,4 @@
-"""A network that reads the spectrum off a window, and the optimal linear forecast under that spectrum."""
+"""A network that estimates the power spectrum of a window, and the optimal linear forecast under that spectrum."""
 
 import math
 from functools import lru_cache
@@ -14,18 +14,18 @@ from harmonics_lib.forecasters.toeplitz import diagonal_sums, solve_toeplitz
 from harmonics_lib.signals.process import SignalBatch
 from harmonics_lib.signals.waves import exponentials
 
-_NOISE_RATIOS = (0.01, 0.1, 0.5)  # noise to signal, at which a window is whitened to begin with
-_HORIZON = 50  # steps for which the network has learned its own error
+_NOISE_RATIOS = (0.01, 0.1, 0.5)  # noise-to-signal ratios of the initial whitened periodograms
+_HORIZON = 50  # steps for which the network estimates its own error
 _FINEST = 1e-4  # spacing of frequencies, in cycles per sample
 #: Units of a layer, and samples of a lookback, at most.
 WIDEST = 10_000
-_LEAST_NOISE = 1e-5  # variance, relative to the window's power: below, digits of the solution would be few
-_OUTLIER = 100  # errors of so many times what is expected count by their logarithm
+_LEAST_NOISE = 1e-5  # variance, relative to the window's power; with less the equations are ill-conditioned
+_OUTLIER = 100  # ratio of an error to its expectation above which the loss grows with the logarithm
 
-# What inference by expectation propagation leaves of a clean continuation, mean over ten steps, from
-# 1, 2, 5, 10, 20 and 45 components (whole periods of 2 to 99): the unit of the loss. Rounded from the cells of the
-# grid; for the noise of 0.003, which the grid does not have, continued by eye. It weighs windows and judges none.
-# ``experiments/tuning.py`` computes the same on windows from a random stream of their own ("expected errors").
+# Mean squared errors over ten steps of expectation propagation, by noise and number of components (whole
+# periods of 2 to 99): the unit of the loss. They are rounded from the cells of the grid, and extrapolated by eye
+# to the noise of 0.003, which the grid does not have. They only weight the windows in training.
+# ``experiments/tuning.py`` computes the same errors on windows from their own random stream ("expected errors").
 _NOISE = (0.003, 0.01, 0.03, 0.1, 0.3)
 _COMPONENTS = (1, 2, 5, 10, 20, 45)
 _EXPECTED = (
@@ -38,22 +38,26 @@ _EXPECTED = (
 
 
 class WienerNetwork(nn.Module):
-    """Unfolded inference: a few layers estimate the power at each frequency, linear algebra does the rest.
+    """Unrolled inference: layers estimate the power at each frequency, and the Wiener filter gives the forecast.
 
-    A window of sinusoids with given powers and random phases, in white noise, is Gaussian to second
-    order, and its best linear continuation is Wiener's: k' C^-1 x, with the covariances C of the
-    window and k of window and future. Only the powers and the noise have to be learned. A first
-    guess comes from the window's whitened periodograms; each refinement then solves the window's
-    equations and compares, at every frequency, the power that C^-1 x has there with the power
-    that it would have if the guess were right: what expectation propagation and sparse
-    Bayesian learning iterate, too, but with steps that are learned (Gregor and LeCun 2010, Tipping 2001).
+    For sinusoids with given powers and random phases in white noise, the best linear continuation
+    of a window x is k' C^-1 x (Wiener), with the covariances C of the window and k of window and
+    future. Only the powers and the noise have to be estimated. The first estimate comes from the
+    window's whitened periodograms. Each refinement solves the window's equations and compares, at
+    every frequency, the power of C^-1 x with its expectation under the estimate. Expectation
+    propagation and sparse Bayesian learning iterate the same comparison; here the steps are learned.
 
     Args:
         hidden: width of the layers.
-        refinements: of the first guess.
-        spacing: largest gap between two frequencies, in cycles per sample; whole periods of 2 to 99
-            are always among them.
-        lookback: samples that are seen.
+        refinements: number of refinements of the first estimate.
+        spacing: largest gap between two frequencies, in cycles per sample; the frequencies always
+            include the whole periods of 2 to 99.
+        lookback: samples that the network is given.
+
+    Raises:
+        ValueError: a setting is out of range or of the wrong type.
+
+    Sources: Gregor and LeCun (2010) for unrolled inference; Tipping (2001) for sparse Bayesian learning.
     """
 
     def __init__(self, hidden: int = 256, refinements: int = 2, spacing: float = 1 / 250, lookback: int = 100):
@@ -73,7 +77,7 @@ class WienerNetwork(nn.Module):
     def check_stage(self, stage) -> None:
         """Raise ``ValueError`` for a stage of training on which the loss is not defined.
 
-        The loss compares logarithms of the noise, and the network states its error for 50 steps.
+        The loss contains the logarithm of the noise, and the network estimates its error for 50 steps.
         """
         for process in stage.processes:
             if process.noise_std[0] <= 0:
@@ -87,17 +91,17 @@ class WienerNetwork(nn.Module):
         return _dictionary(self.spacing)
 
     def preset(self) -> None:
-        """Begin where every update leaves the spectrum as it is."""
+        """Set the last layer of every update to 0, so that initially it does not change the spectrum."""
         for update in (self.guess, *self.refine):
             update.preset()
 
     def forward(self, lookback: Tensor) -> tuple[list[Tensor], Tensor, Tensor]:
-        """What the window is made of, after the guess and after each refinement.
+        """Amplitudes and spectrum of a window (B, N), after the first estimate and after each refinement.
 
         Returns:
-            (B, 2 G) mean amplitudes of cosines and sines each time; the last spectrum, which is the
-            logarithm of the powers and of the noise's variance, (B, G + 1), their sum being 1; and
-            (B, 1) the root mean square of the window, the unit of all this.
+            The mean amplitudes (B, 2 G) of cosines and sines after each step; the last spectrum (B, G + 1),
+            the logarithms of the powers and of the noise's variance, which sum to 1; and the root mean
+            square (B, 1) of the window, the unit of both.
         """
         table = _table(self.lookback, self.spacing, lookback.dtype, lookback.device)
         scale = lookback.square().mean(dim=1, keepdim=True).sqrt()
@@ -135,9 +139,9 @@ class WienerNetwork(nn.Module):
     def _refine_spectrum(
         self, update, spectrum: Tensor, solved: Tensor, correlation: Tensor, first: Tensor, table
     ) -> Tensor:
-        """The next spectrum, from the power that y = C^-1 x has at each frequency and the one that is expected.
+        """The next spectrum, from the power of y = C^-1 x at each frequency and its expectation.
 
-        The noise starts from what the window leaves unexplained, noise |y|² / trace C^-1 (MacKay 1992).
+        The update of the noise starts from the residual variance, noise |y|² / trace C^-1 (MacKay 1992).
         """
         power, noise = spectrum[:, :-1], spectrum[:, -1:]
         sums = diagonal_sums(first).to(power)  # (B, N)
@@ -151,11 +155,11 @@ class WienerNetwork(nn.Module):
         return _normalise(torch.cat([power, noise + unexplained], dim=1) + update(features, common))
 
     def loss(self, batch: SignalBatch) -> Tensor:
-        """Squared errors, (), in units of what is expected of each window, of all forecasts on the way.
+        """Squared errors, (), relative to the expected error of each window, of the forecasts after all refinements.
 
-        The last forecast weighs 1, the earlier ones 0.3; steps beyond the tenth weigh (10 / step)³. Of
-        windows that went far astray the logarithm counts, lest a few of them decide where a batch leads.
-        The network's knowledge of its own error is trained beside it and changes no forecast.
+        The last forecast has the weight 1, earlier ones 0.3; steps beyond the tenth have (10 / step)³. Very
+        large errors enter by their logarithm, so that a few windows do not dominate the gradient. The
+        estimate of the network's own error is trained at the same time, without an influence on forecasts.
         """
         truth = batch.future
         amplitudes, spectrum, scale = self(batch.past)
@@ -166,7 +170,7 @@ class WienerNetwork(nn.Module):
         return errors[-1] + 0.3 * sum(errors[:-1]) + self._error_loss(batch, forecasts[-1], spectrum, scale)
 
     def _error_loss(self, batch: SignalBatch, forecast: Tensor, spectrum: Tensor, scale: Tensor) -> Tensor:
-        """Negative logarithm of the likelihood of the errors, and the squared error of the noise's logarithm."""
+        """Negative log likelihood of the errors, plus the squared error of the noise's logarithm."""
         log_variance, log_noise = self._log_variances(spectrum.detach())
         squares = ((forecast.detach() - batch.future) / scale).square()
         log_variance = log_variance[:, : squares.shape[1]]
@@ -175,7 +179,7 @@ class WienerNetwork(nn.Module):
         return 0.1 * (likelihood + (log_noise - noise).square().mean())
 
     def _log_variances(self, spectrum: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the clean continuation's error, (B, 50), and of the noise, (B, 1), relative to the window's power."""
+        """Log variances of the clean continuation (B, 50) and of the noise (B, 1), relative to the window's power."""
         correction = self.error(0.2 * spectrum)
         noise = spectrum[:, -1:]
         correction = 9 * (correction / 3).tanh()
@@ -190,7 +194,7 @@ class WienerNetwork(nn.Module):
     def distribution(self, lookback: Tensor, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
         """Forecast and standard deviation of its error, (B, horizon) each, and that of the noise, (B, 1).
 
-        Beyond the 50 steps of its training the deviation stays that of the last.
+        Beyond 50 steps the standard deviation is that of step 50.
         """
         horizon = check_network_lookback(self, lookback, horizon, minimum=self.lookback)
         amplitudes, spectrum, scale = self(lookback[:, -self.lookback :])
@@ -201,7 +205,7 @@ class WienerNetwork(nn.Module):
 
 
 class _Update(nn.Module):
-    """A change of the logarithmic spectrum: the same small map at every frequency, and one across all of them."""
+    """A change of the logarithmic spectrum: the same small network at every frequency, plus one for all of them."""
 
     def __init__(self, count: int, features: int, common: int, *hidden: int):
         super().__init__()
@@ -236,13 +240,13 @@ def _mlp(*sizes: int) -> nn.Sequential:
 
 
 def _normalise(spectrum: Tensor) -> Tensor:
-    """Logarithmic powers of sum 1, noise (last) of a least size."""
+    """Logarithmic powers whose sum is 1; the last one, the noise, has a lower limit."""
     spectrum = spectrum.log_softmax(dim=1)
     return torch.cat([spectrum[:, :-1], spectrum[:, -1:].clamp_min(math.log(_LEAST_NOISE))], dim=1)
 
 
 def _limit_outliers(error: Tensor) -> Tensor:
-    """Errors in units of what is expected; of the very large ones the logarithm."""
+    """Relative errors; very large ones grow only logarithmically."""
     return _OUTLIER * (error / _OUTLIER).log1p()
 
 
@@ -251,7 +255,7 @@ def _step_weights(future: Tensor) -> Tensor:
 
 
 def expected_error(batch: SignalBatch) -> Tensor:
-    """(B,) the table of expected errors, interpolated in logarithms."""
+    """(B,) expected errors of the signals, interpolated logarithmically in the table."""
     table = torch.tensor(_EXPECTED).log().to(batch.past)
     row, down = _place(batch.noise_std, _NOISE)
     column, right = _place((batch.amplitudes != 0).sum(dim=1), _COMPONENTS)
@@ -261,7 +265,7 @@ def expected_error(batch: SignalBatch) -> Tensor:
 
 
 def _place(values: Tensor, ticks: tuple) -> tuple[Tensor, Tensor]:
-    """Where values lie among ticks: the tick below, and how far on the way to the next, in logarithms."""
+    """The index of the tick below each value, and the fraction of the logarithmic distance to the next tick."""
     scale = torch.tensor(ticks).log().to(values.device)
     logs = values.float().log().clamp(scale[0], scale[-1])
     below = (torch.searchsorted(scale, logs, right=True) - 1).clamp(0, len(scale) - 2)

@@ -20,8 +20,8 @@ def exponentials(frequencies: Tensor, times: Tensor) -> Tensor:
         (…, T, P), complex.
 
     Example:
-        >>> exponentials(torch.tensor([0.25]), torch.arange(3)).imag.round().flatten()
-        tensor([0., 1., 0.])
+        >>> exponentials(torch.tensor([0.25]), torch.arange(2)).imag.round().flatten()
+        tensor([0., 1.])
     """
     angles = 2 * math.pi * times.to(frequencies)[:, None] * frequencies[..., None, :]
     return torch.complex(angles.cos(), angles.sin())  # polar differs in last digits, which clean windows magnify

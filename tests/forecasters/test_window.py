@@ -77,7 +77,7 @@ def test_a_search_that_goes_on_finds_what_a_longer_one_would_have():
 
 def test_more_whole_periods_than_can_be_tried_are_found_by_least_squares():
     """Inner products of 100,000 periods with one another would take 320 GB."""
-    process = HarmonicProcess((1, 3), (2, auto._TRIED + 2))
+    process = HarmonicProcess((1, 3), (2, auto._MOST_SINGLE + 2))
     batch = HarmonicProcess(1, (20, 40), noise_std=0.1).sample(
         2, 45, 40, generator=random_stream(0, "many periods"), dtype=torch.float64
     )
