@@ -13,7 +13,7 @@ from harmonics_lib.evaluation.measured import MEASURED, load_measured, measured_
 from harmonics_lib.forecasters.auto import auto_forecaster
 from harmonics_lib.forecasters.base import Forecaster
 from harmonics_lib.forecasters.registry import Given, build
-from harmonics_lib.forecasters.wrappers import beside_a_line
+from harmonics_lib.forecasters.wrappers import linear_detrending
 from harmonics_lib.paths import data_dir
 from harmonics_lib.published.networks import load_forecaster
 
@@ -54,7 +54,7 @@ def methods(series: str, lookback: int) -> dict[str, Forecaster]:
     given = Given(ANY, known.season if lookback == LOOKBACK else known.long_season, lookback)
     names = METHODS + SHORT if lookback == LOOKBACK else METHODS
     named = {name: build(name, given, load_forecaster) for name in names}
-    return named | {"auto": auto_forecaster(), "noise network, line": beside_a_line(named["noise network"])}
+    return named | {"auto": auto_forecaster(), "noise network, line": linear_detrending(named["noise network"])}
 
 
 def tables() -> list[tuple]:

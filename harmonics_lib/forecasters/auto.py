@@ -207,7 +207,7 @@ class _Regression:
         amplitudes = torch.einsum("bcl,ckl->bck", weighted, vectors).reshape(len(weighted), -1, 2)
         mean = torch.zeros_like(self.inner).index_add(1, choices.flatten(), amplitudes)
         best, place = evidence.max(dim=1)
-        left = (weights * self._left(explained)).sum(dim=1) / self.length
+        left = (weights * self._residual(explained)).sum(dim=1) / self.length
         return mean, left, evidence.logsumexp(dim=1) - math.log(len(choices)), choices[place], best
 
     def with_one_more(self, chosen: Tensor) -> Tensor:
@@ -226,7 +226,7 @@ class _Regression:
         evidence = evidence.scatter(1, chosen, -math.inf)  # a period cannot be chosen twice
         return evidence.logsumexp(dim=1) - math.log(evidence.shape[1] - chosen.shape[1])
 
-    def _left(self, explained: Tensor) -> Tensor:
+    def _residual(self, explained: Tensor) -> Tensor:
         """(B, C) residual energy, at least the rounding error."""
         return (self.energy - explained).clamp_min(1e-12 * self.energy)
 
@@ -236,7 +236,9 @@ class _Regression:
 
     def _evidence(self, explained: Tensor, log_determinant: Tensor, count: int) -> Tensor:
         """(B, C) log evidence of ``count`` periods that explain a part (B, C) of the energy."""
-        return -0.5 * (self.length * self._left(explained).log() + log_determinant) + count * self._ratio(count).log()
+        return (
+            -0.5 * (self.length * self._residual(explained).log() + log_determinant) + count * self._ratio(count).log()
+        )
 
 
 @lru_cache(maxsize=8)

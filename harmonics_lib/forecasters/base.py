@@ -49,7 +49,7 @@ class UnstableForecast(UserWarning):
     """``count`` of ``total`` forecasts left the range of their windows and were clipped."""
 
     def __init__(self, count: int, total: int):
-        super().__init__(f"{count} of {total} forecasts went beyond {LIMIT:g} lookback peaks and are held there")
+        super().__init__(f"{count} of {total} forecasts exceeded {LIMIT:g} lookback peaks and were clipped")
         self.count, self.total = count, total
 
     def __reduce__(self):
@@ -86,32 +86,32 @@ class Prediction:
 
     @property
     def clean(self) -> Normal:
-        """Of the continuation without noise."""
+        """The distribution of the continuation without noise."""
         return Normal(self.mean, self.std)
 
     @property
     def observed(self) -> Normal:
-        """Of the samples that will be seen: the clean continuation and noise."""
+        """The distribution of the samples to be observed: the clean continuation plus noise."""
         return Normal(self.mean, torch.hypot(self.std, self.noise_std.expand_as(self.std)))
 
 
 @runtime_checkable
 class ProbabilisticForecaster(Protocol):
-    """A forecaster that knows its own error."""
+    """A forecaster that estimates its own error."""
 
     def __call__(self, lookback: Tensor, horizon: int) -> Tensor:
         """(B, horizon) forecasts of windows (B, N)."""
 
     def distribution(self, lookback: Tensor, horizon: int) -> Prediction:
-        """What it believes of the samples to come; its mean is the forecast."""
+        """The distribution of the next ``horizon`` samples; its mean is the forecast."""
 
 
 def central_interval(distribution: Normal, coverage: float) -> tuple[Tensor, Tensor]:
-    """The ends (low, high) between which a sample falls with probability ``coverage``, half of the rest on each side.
+    """The ends (low, high) of the central interval that contains a sample with probability ``coverage``.
 
     Raises:
-        ValueError: what is no normal distribution; a coverage that is not between 0 and 1, or too close to 1 for
-            the range of the distribution's dtype.
+        ValueError: the distribution is not normal, or the coverage is not between 0 and 1 or is too close to 1 for
+            the distribution's dtype.
     """
     check_kind("distribution", distribution, Normal, "a torch Normal")
     check_coverage(coverage)
@@ -154,14 +154,14 @@ class Forecaster(ABC):
         """(B, horizon) forecasts of windows (B, N), in their unit, dtype and device.
 
         Raises:
-            ValueError: a lookback that is not (B, N), not finite, too short or too long; a horizon that is not a whole
-                number from 1 to 10,000; a forecast that is not finite.
+            ValueError: the lookback is not (B, N), not finite, too short or too long; the horizon is not a whole
+                number from 1 to 10,000; or the forecast is not finite.
         """
         horizon = check_lookback(lookback, horizon, self.minimum, self.maximum)
         with _default_settings(lookback.device):
             window = Window.of(lookback, self._dtype(lookback))
             ahead = check_forecast(self._estimate(window, horizon), (len(window), horizon))
-            return _in_unit(_clip(ahead), window, lookback)
+            return _restore_unit(_clip(ahead), window, lookback)
 
     @abstractmethod
     def _estimate(self, window: Window, horizon: int) -> Tensor:
@@ -188,7 +188,7 @@ class DistributionForecaster(Forecaster):
     def distribution(self, lookback: Tensor, horizon: int) -> Prediction:
         """The distribution of the samples to come, whose mean is the forecast.
 
-        A distribution without any error keeps that of rounding. Arguments and errors are those of a forecast.
+        The standard deviation is at least the rounding error. Arguments and errors are those of a forecast.
         """
         horizon = check_lookback(lookback, horizon, self.minimum, self.maximum)
         dtype = self._dtype(lookback)
@@ -196,7 +196,7 @@ class DistributionForecaster(Forecaster):
             window = Window.of(lookback, dtype)
             mean, std, noise_std = _check_parts(self._distribution(window, horizon), len(window), horizon)
             parts = (_clip(mean), std.clamp_min(torch.finfo(dtype).eps), noise_std)
-            mean, std, noise_std = (_in_unit(part, window, lookback) for part in parts)
+            mean, std, noise_std = (_restore_unit(part, window, lookback) for part in parts)
             return Prediction(mean, std.clamp_min(torch.finfo(lookback.dtype).tiny), noise_std)
 
     @abstractmethod
@@ -213,7 +213,7 @@ def window_forecaster(
     distribution: Callable[[Tensor, int], tuple[Tensor, Tensor, Tensor]] | None = None,
     maximum: int | None = None,
 ) -> Forecaster:
-    """A forecaster from a function that continues windows, with the checks that the library's own make.
+    """A forecaster from a function that continues windows, with the same checks as the library's own forecasters.
 
     Args:
         estimate: ``estimate(x, horizon)`` maps windows x (B, N) of peak 1, in double precision, to (B, horizon).
@@ -224,7 +224,7 @@ def window_forecaster(
         maximum: samples that a window may have; None for any number.
 
     Raises:
-        ValueError: what is not a function, or a minimum or maximum that is not a whole number.
+        ValueError: ``estimate`` or ``distribution`` is not a function, or a limit is not a whole number.
 
     Example:
         >>> last = window_forecaster(lambda x, horizon: x[:, -1:].expand(-1, horizon))
@@ -271,9 +271,9 @@ class DistributionFunctionForecaster(FunctionForecaster, DistributionForecaster)
 def network_forecaster(network: nn.Module) -> Forecaster:
     """A trained network as a forecaster.
 
-    It computes in double precision for a lookback in double precision, else in single precision. It uses
-    the weights that the network has at the time (a change through ``.data``, which PyTorch does not count,
-    goes unnoticed). The network itself stays as it is: each dtype and device has a copy.
+    It computes in double precision for a lookback in double precision, else in single precision. Each dtype
+    and device has its own copy of the network, which is updated when the weights of the network change.
+    (Changes through ``.data`` do not update it, because PyTorch does not count them.)
 
     Args:
         network: has ``forecast(lookback (B, N), horizon) -> (B, horizon)``. If it also has
@@ -282,7 +282,7 @@ def network_forecaster(network: nn.Module) -> Forecaster:
             forecaster is a ``ProbabilisticForecaster``.
 
     Raises:
-        ValueError: what is not such a network.
+        ValueError: the network is not a torch module with a method ``forecast`` and real weights.
     """
     return (DistributionNetworkForecaster if hasattr(network, "distribution") else NetworkForecaster)(network)
 
@@ -305,7 +305,7 @@ class NetworkForecaster(Forecaster):
         return torch.float64 if lookback.dtype == torch.float64 else torch.float32
 
     def _copy(self, x: Tensor) -> nn.Module:
-        """The network in the dtype and on the device of x, copied anew only where its weights have changed."""
+        """A copy of the network in the dtype and on the device of x; it is cached until the weights change."""
         state = [*self.network.parameters(), *self.network.buffers()]
         counted = not any(tensor.is_inference() for tensor in state)
         version = [(tensor.data_ptr(), tensor._version) for tensor in state] if counted else None
@@ -367,7 +367,7 @@ def ask(forecaster: ForecastFunction, lookback: Tensor, horizon: int) -> tuple[T
     """The (B, horizon) forecast of any forecaster, and its distribution if it has one, both checked.
 
     Raises:
-        ValueError: what a forecaster must not return (see ``check_forecast``).
+        ValueError: the forecaster returned something invalid (see ``check_forecast``).
     """
     shape = (len(lookback), horizon)
     if not isinstance(forecaster, ProbabilisticForecaster):
@@ -389,8 +389,7 @@ def check_forecaster_function(name: str, value):
     """``value``, if it is a forecaster.
 
     Raises:
-        ValueError: what cannot be called with windows and a horizon; a class of forecasters, which has to be
-            called for one; a network.
+        ValueError: ``value`` cannot be called with windows and a horizon, or is a class of forecasters or a network.
     """
     if isinstance(value, nn.Module) and hasattr(value, "forecast"):
         raise ValueError(f"{name} must be a forecaster, such as network_forecaster(network), got the network itself")
@@ -404,10 +403,10 @@ def check_forecaster_function(name: str, value):
 
 
 def check_forecast(forecast: Tensor, shape: tuple[int, int], name: str = "forecast") -> Tensor:
-    """What a forecaster returned, without a gradient.
+    """The forecast that a forecaster returned, without a gradient.
 
     Raises:
-        ValueError: anything but a dense, finite floating-point tensor of this shape.
+        ValueError: it is not a dense, finite floating-point tensor of this shape.
     """
     if not _is_dense(forecast) or forecast.shape != shape:
         raise ValueError(f"expected a {name} that is a dense tensor of floats of shape {shape}, got {_kind(forecast)}")
@@ -422,7 +421,7 @@ def check_forecast(forecast: Tensor, shape: tuple[int, int], name: str = "foreca
 
 
 def _check_parts(parts: tuple, count: int, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean, standard deviation, (count, horizon) each, and the noise's, (count, 1), if that is what ``parts`` are."""
+    """``parts``, if these are mean and standard deviation, (count, horizon) each, and that of the noise, (count, 1)."""
     if not isinstance(parts, tuple) or len(parts) != 3:
         raise ValueError(f"expected a distribution's mean, std and noise_std as a tuple, got {describe(parts)}")
     mean, std, noise_std = parts
@@ -434,13 +433,13 @@ def _check_parts(parts: tuple, count: int, horizon: int) -> tuple[Tensor, Tensor
 
 
 def _is_dense(value) -> bool:
-    """Whether ``value`` is a tensor of floating-point numbers that are there, each in its place."""
+    """Whether ``value`` is a dense floating-point tensor with data."""
     dense = isinstance(value, Tensor) and not value.is_nested and value.layout == torch.strided
     return dense and not value.is_meta and value.dtype in _DTYPES
 
 
 def _kind(value) -> str:
-    """A value within a sentence; a tensor by its dtype, shape, and what else it is."""
+    """A value as text for an error message: a tensor by its dtype, shape and layout."""
     if not isinstance(value, Tensor):
         return describe(value)
     if value.is_nested:
@@ -449,8 +448,8 @@ def _kind(value) -> str:
     return f"{value.dtype} {odd}of shape {tuple(value.shape)}"
 
 
-def _in_unit(estimate: Tensor, window: Window, lookback: Tensor) -> Tensor:
-    """An estimate (B, …) at peak 1 in the unit, dtype and device of the lookback; 0 after nothing but zeros."""
+def _restore_unit(estimate: Tensor, window: Window, lookback: Tensor) -> Tensor:
+    """An estimate (B, …) at peak 1 in the unit, dtype and device of the lookback; 0 for windows of zeros."""
     peak = torch.where((lookback == 0).all(dim=1, keepdim=True), 0.0, window.unit)
     scaled = (estimate * peak).to(lookback)
     if not torch.isfinite(scaled).all():
@@ -462,7 +461,7 @@ def _in_unit(estimate: Tensor, window: Window, lookback: Tensor) -> Tensor:
 
 
 def _clip(ahead: Tensor) -> Tensor:
-    """(B, horizon) forecasts of windows of peak 1 within the limit, with a warning where one was beyond it."""
+    """Clip (B, horizon) forecasts of windows of peak 1 to ``LIMIT``, with a warning if any exceeds it."""
     unstable = (ahead.abs() >= LIMIT).any(dim=1)
     if unstable.any():
         warnings.warn(UnstableForecast(int(unstable.sum()), len(unstable)), stacklevel=_frames_to_caller())
@@ -490,9 +489,9 @@ if hasattr(os, "register_at_fork"):  # a child has no other thread that could re
 def cpu_threads(count: int):
     """Give PyTorch ``count`` threads inside a ``with`` block, in this Python thread only.
 
-    PyTorch keeps the number twice: for the Python thread that set it, and for threads that are yet to
-    start, which begin with what was set last anywhere. The second has to stay as it was. So a thread that
-    ends at once sets it back.
+    PyTorch stores the number twice: for the Python thread that set it, and as the default of new threads,
+    which is the number that any thread set last. The default must not change, so a short-lived thread
+    resets it.
     """
     with _SETTING_THREADS:
         before = torch.get_num_threads()
@@ -510,10 +509,10 @@ def cpu_threads(count: int):
 
 
 def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1, maximum: int | None = None) -> int:
-    """The horizon as an int, if both are good.
+    """The horizon as an int, after checks of both arguments.
 
     Raises:
-        ValueError: as ``check_windows``, or ``horizon`` is not a whole number from 1 to ``FARTHEST``.
+        ValueError: as for ``check_windows``, or ``horizon`` is not a whole number from 1 to ``FARTHEST``.
     """
     check_windows("lookback", lookback, minimum, maximum)
     return check_horizon(horizon)
@@ -546,10 +545,11 @@ def check_horizon(horizon: int) -> int:
 
 
 def check_network_lookback(network: nn.Module, lookback: Tensor, horizon: int, minimum: int = 1) -> int:
-    """The horizon as an int, if both are good for this network, whose dtype the lookback has to have.
+    """The horizon as an int, after checks of lookback and horizon, and of the network's dtype.
 
     Raises:
-        ValueError: as ``check_lookback``; another dtype, or one that recurrent layers and the DFT do not have.
+        ValueError: as for ``check_lookback``; or lookback and network are not both in single or both in double
+            precision.
     """
     horizon, own = check_lookback(lookback, horizon, minimum), next(network.parameters()).dtype
     if lookback.dtype != own or own not in (torch.float32, torch.float64):

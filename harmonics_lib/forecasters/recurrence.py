@@ -23,7 +23,7 @@ _MOST_ITERATIONS = 1000
 _LARGEST_ERROR = 1e-3  # root mean square error, in lookback peaks, of the recurrence in a clean window
 
 
-class _OfOrder(Forecaster):
+class _Recurrence(Forecaster):
     """Base of forecasters by a recurrence of ``order`` weights, for windows longer than that."""
 
     order: int
@@ -34,7 +34,7 @@ class _OfOrder(Forecaster):
 
 
 @dataclass(frozen=True)
-class linear_prediction(_OfOrder):
+class linear_prediction(_Recurrence):
     """Every sample as a weighted sum of the ``order`` samples before it, continued step by step.
 
     The weights solve x[t] = sum_k a[k] x[t - k] by least squares over the window, forward in time
@@ -78,7 +78,7 @@ class linear_prediction(_OfOrder):
 
 
 @dataclass(frozen=True)
-class tufts_kumaresan(_OfOrder):
+class tufts_kumaresan(_Recurrence):
     """Linear prediction, forward and backward, within the strongest singular vectors of its equations.
 
     Args:
@@ -141,10 +141,10 @@ class autoregression(Forecaster):
 
     def _estimate(self, window: Window, horizon: int) -> Tensor:
         most = min(self.most, window.x.shape[1] - 3)
-        return _continue(window.x, _chosen_weights(window.x, CRITERIA[self.criterion], most), horizon)
+        return _continue(window.x, _select_weights(window.x, CRITERIA[self.criterion], most), horizon)
 
 
-def _chosen_weights(x: Tensor, penalty: Callable[[int, int], float], most: int) -> Tensor:
+def _select_weights(x: Tensor, penalty: Callable[[int, int], float], most: int) -> Tensor:
     """(B, most) weights by Burg's method of the best order for each window; 0 beyond that order."""
     length, floor = x.shape[1], 1e-28 * x.square().mean(dim=1).clamp_min(torch.finfo(x.dtype).tiny)
     chosen, best = x.new_zeros(len(x), most), x.new_full((len(x),), math.inf)
@@ -224,21 +224,21 @@ def continue_clean(window: Window, horizon: int, order: int = 0) -> tuple[Tensor
     if clean.any():
         tenth = max(5, x.shape[1] // 10)
         ahead[clean] = _differenced_recurrence(x[clean], horizon, order)
-        missed = _miss(x[clean].flip(1), tenth, 0) if order == 0 else _doubt(x[clean], ahead[clean], order)
-        clean[clean.clone()] = missed < _LARGEST_ERROR
+        deviation = _error(x[clean].flip(1), tenth, 0) if order == 0 else _largest_error(x[clean], ahead[clean], order)
+        clean[clean.clone()] = deviation < _LARGEST_ERROR
     return window.peak * ahead * clean[:, None], clean
 
 
-def _doubt(x: Tensor, ahead: Tensor, order: int) -> Tensor:
+def _largest_error(x: Tensor, ahead: Tensor, order: int) -> Tensor:
     """(B,) the largest of three root mean square errors of the recurrence: at both ends of x, and of ``ahead``."""
     horizon = ahead.shape[1]
     count = max(5, min(horizon, x.shape[1] // 3))
     again = _differenced_recurrence(x[:, count:], horizon, order)
-    ends = _miss(x, count, order), _miss(x.flip(1), count, order)
+    ends = _error(x, count, order), _error(x.flip(1), count, order)
     return torch.stack([*ends, (again - ahead).square().mean(dim=1).sqrt()]).amax(dim=0)
 
 
-def _miss(x: Tensor, count: int, order: int) -> Tensor:
+def _error(x: Tensor, count: int, order: int) -> Tensor:
     """(B,) root mean square error of the recurrence, learned without the last ``count`` samples, over these."""
     return (_differenced_recurrence(x[:, :-count], count, order) - x[:, -count:]).square().mean(dim=1).sqrt()
 
@@ -259,7 +259,7 @@ def _recurrence(x: Tensor, horizon: int, ranks: Tensor | None = None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class burg(_OfOrder):
+class burg(_Recurrence):
     """Linear prediction by Burg's lattice method. The recurrence is always stable, so forecasts do not grow.
 
     Args:

@@ -215,10 +215,10 @@ def _fit(
         return grid, belief, 0.0
     low, high = process.periods
     cell = (1 / low - 1 / high) / len(grid)
-    return *_leave_grid(*_strongest(belief, waves, grid), (1 / high, 1 / low), cell, window), cell
+    return *_leave_grid(*_select_strongest(belief, waves, grid), (1 / high, 1 / low), cell, window), cell
 
 
-def _strongest(belief: "Belief", waves: Tensor, grid: Tensor) -> tuple["Belief", Tensor]:
+def _select_strongest(belief: "Belief", waves: Tensor, grid: Tensor) -> tuple["Belief", Tensor]:
     """The belief about the frequencies (P,) of the largest expected power, and these, (B, K); all others are absent."""
     posterior = _gaussian(belief, waves)
     power = posterior.mean.abs().square() + 2 * posterior.variance

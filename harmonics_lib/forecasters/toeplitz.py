@@ -90,7 +90,7 @@ class _Solve(torch.autograd.Function):
 
 def _solve(lags: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """(B, R, N) solutions, and (B, N) first columns of the inverses."""
-    if lags.device.type == "cpu" and _compiles():
+    if lags.device.type == "cpu" and _has_numba():
         solved, first = np.empty(targets.shape), np.empty(lags.shape)
         _levinson()(lags.detach().contiguous().numpy(), targets.detach().contiguous().numpy(), solved, first)
         return torch.from_numpy(solved), torch.from_numpy(first)
@@ -102,7 +102,7 @@ def _solve(lags: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @lru_cache(maxsize=1)
-def _compiles() -> bool:
+def _has_numba() -> bool:
     return find_spec("numba") is not None
 
 

@@ -124,7 +124,7 @@ class _Wrapper(Forecaster):
         check_forecaster_function("forecaster", self.forecaster)
 
 
-def beside_a_line(forecaster: ForecastFunction) -> Forecaster:
+def linear_detrending(forecaster: ForecastFunction) -> Forecaster:
     """Linear detrending: a forecast of the residual of a least-squares line, plus the continued line.
 
     If the forecaster has a ``distribution``, so has the result, with the same standard deviations. They do not
@@ -136,13 +136,13 @@ def beside_a_line(forecaster: ForecastFunction) -> Forecaster:
     Raises:
         ValueError: ``forecaster`` is not a forecaster.
     """
-    kind = DistributionBesideALine if isinstance(forecaster, ProbabilisticForecaster) else BesideALine
+    kind = DistributionLinearDetrending if isinstance(forecaster, ProbabilisticForecaster) else LinearDetrending
     return kind(forecaster)
 
 
 @dataclass(frozen=True)
-class BesideALine(_Wrapper):
-    """See ``beside_a_line``."""
+class LinearDetrending(_Wrapper):
+    """See ``linear_detrending``."""
 
     @property
     def minimum(self) -> int:
@@ -158,8 +158,8 @@ class BesideALine(_Wrapper):
 
 
 @dataclass(frozen=True)
-class DistributionBesideALine(BesideALine, DistributionForecaster):
-    """See ``beside_a_line``."""
+class DistributionLinearDetrending(LinearDetrending, DistributionForecaster):
+    """See ``linear_detrending``."""
 
     def _distribution(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
         before, after = _line(window.x, horizon)

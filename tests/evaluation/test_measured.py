@@ -7,7 +7,7 @@ import torch
 from experiments.measured import methods
 from harmonics_lib import linear_prediction, load_table, persistence
 from harmonics_lib.evaluation.measured import MEASURED, load_measured, measured_windows, relative_errors
-from harmonics_lib.forecasters.wrappers import beside_a_line
+from harmonics_lib.forecasters.wrappers import linear_detrending
 from harmonics_lib.paths import data_dir
 
 
@@ -71,9 +71,9 @@ def test_an_unknown_series_and_a_window_that_does_not_fit_are_refused():
 def test_a_line_that_is_taken_out_is_put_back():
     time = torch.arange(124, dtype=torch.float64)
     series = (3 + 0.5 * time + (2 * np.pi * time / 10).sin())[None]
-    ahead = beside_a_line(linear_prediction(ridge=0))(series[:, :100], 24)
+    ahead = linear_detrending(linear_prediction(ridge=0))(series[:, :100], 24)
     assert torch.allclose(ahead, series[:, 100:], atol=1e-6)
-    assert torch.allclose(beside_a_line(persistence())(3 + 0.5 * time[None, :100], 24), 3 + 0.5 * time[None, 100:])
+    assert torch.allclose(linear_detrending(persistence())(3 + 0.5 * time[None, :100], 24), 3 + 0.5 * time[None, 100:])
 
 
 def test_the_published_errors_are_those_of_every_method_on_every_series():

@@ -29,7 +29,7 @@ from harmonics_lib.forecasters.base import LIMIT, Forecaster, ProbabilisticForec
 from harmonics_lib.forecasters.baselines import seasonal_naive, window_mean
 from harmonics_lib.forecasters.nonlinear import nonlinear_least_squares
 from harmonics_lib.forecasters.recurrence import burg, cadzow, tufts_kumaresan
-from harmonics_lib.forecasters.wrappers import beside_a_line, differenced
+from harmonics_lib.forecasters.wrappers import differenced, linear_detrending
 from harmonics_lib.networks.recurrent import CurriculumGRU, Seq2SeqGRU, SmallLSTM
 from harmonics_lib.networks.wiener import WienerNetwork
 
@@ -105,8 +105,8 @@ METHODS = [
     sparse_bayesian(WHOLE, trend="level"),
     auto_forecaster(),
     differenced(burg(10)),
-    beside_a_line(linear_mmse(WHOLE)),
-    beside_a_line(auto_forecaster(WHOLE)),
+    linear_detrending(linear_mmse(WHOLE)),
+    linear_detrending(auto_forecaster(WHOLE)),
     window_forecaster(growing, minimum=3),
 ]
 
@@ -175,7 +175,7 @@ def test_a_subclass_with_an_estimate_is_a_forecaster():
     ],
 )
 def test_what_is_no_forecast_is_refused_wherever_it_comes_from(answer):
-    for forecaster in (window_forecaster(answer), beside_a_line(answer), differenced(answer)):
+    for forecaster in (window_forecaster(answer), linear_detrending(answer), differenced(answer)):
         with pytest.raises(ValueError, match=r"expected a (finite )?forecast"):
             forecaster(torch.randn(3, 20, generator=torch.Generator().manual_seed(0)), 5)
 
@@ -195,7 +195,7 @@ def test_a_distribution_of_someone_elses_has_to_be_a_prediction(answer):
 
 @pytest.mark.parametrize("odd", [persistence, linear_prediction, SmallLSTM(4), None])
 def test_a_class_or_a_network_is_no_forecaster_yet(odd):
-    for wrapper in (beside_a_line, differenced):
+    for wrapper in (linear_detrending, differenced):
         with pytest.raises(ValueError, match="forecaster must be a f"):
             wrapper(odd)
 

@@ -29,7 +29,7 @@ def way(request, monkeypatch):
     if request.param == "Levinson":
         pytest.importorskip("numba")
     else:
-        monkeypatch.setattr(toeplitz, "_compiles", lambda: False)
+        monkeypatch.setattr(toeplitz, "_has_numba", lambda: False)
 
 
 @pytest.mark.parametrize("count", [1, 16, 20])  # a lone window, a full vector, a full one and a rest

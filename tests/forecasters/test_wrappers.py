@@ -17,7 +17,7 @@ from harmonics_lib import (
 )
 from harmonics_lib.forecasters.base import ProbabilisticForecaster
 from harmonics_lib.forecasters.baselines import seasonal_naive, window_mean
-from harmonics_lib.forecasters.wrappers import beside_a_line, conformal_rank, differenced
+from harmonics_lib.forecasters.wrappers import conformal_rank, differenced, linear_detrending
 
 
 def bad(x, horizon):
@@ -103,16 +103,18 @@ def test_a_season_longer_than_the_window_is_refused():
     assert seasonal_naive(7)(torch.arange(30.0)[None], 100).shape == (1, 100)
 
 
-def test_beside_a_line_keeps_the_distribution_of_the_rest_about_another_mean():
+def test_linear_detrending_keeps_the_distribution_of_the_rest_about_another_mean():
     process = HarmonicProcess(2, (2, 40), noise_std=0.1)
     batch = process.sample(5, 120, 100, generator=random_stream(0, "line"), dtype=torch.float64)
     line = 3 + 0.02 * torch.arange(120, dtype=torch.float64)
-    forecaster = beside_a_line(sparse_bayesian(process))
+    forecaster = linear_detrending(sparse_bayesian(process))
     prediction = forecaster.distribution(batch.past + line[:100], 20)
     assert torch.equal(prediction.mean, forecaster(batch.past + line[:100], 20))
     assert prediction.noise_std.mean().item() == pytest.approx(0.1, rel=0.2)
     assert (prediction.mean - batch.future - line[100:]).square().mean() < 0.1
-    assert repr(forecaster).startswith("DistributionBesideALine(forecaster=sparse_bayesian(process=HarmonicProcess(")
+    assert repr(forecaster).startswith(
+        "DistributionLinearDetrending(forecaster=sparse_bayesian(process=HarmonicProcess("
+    )
 
 
 def test_the_deviation_of_a_sum_does_not_follow_from_that_of_its_steps_but_conformal_intervals_do():
