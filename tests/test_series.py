@@ -141,7 +141,7 @@ GAPS = {
 
 @pytest.mark.parametrize("kind", GAPS)
 def test_an_index_with_a_gap_or_an_end_is_refused(kind):
-    with pytest.raises(ValueError, match="index of equal steps, without gaps"):
+    with pytest.raises(ValueError, match="index of equal steps without gaps"):
         forecast(pd.Series(TIDE[:50], GAPS[kind]), 5)
 
 

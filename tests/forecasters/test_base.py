@@ -49,7 +49,7 @@ def growing(x, horizon):
 def test_classical_and_neural_forecasts_are_held_at_one_limit_and_counted(forecaster):
     """Three lookback peaks, in any unit: a network has no more freedom than a recurrence."""
     lookback = torch.tensor([[0.0, -2.0, 2.0], [4.0, 0.0, 0.1]])
-    with pytest.warns(UnstableForecast, match="1 of 2 forecasts went beyond 3 lookback peaks") as caught:
+    with pytest.warns(UnstableForecast, match="1 of 2 forecasts exceeded 3 lookback peaks") as caught:
         ahead = forecaster(lookback, 2)
     assert torch.allclose(ahead, torch.tensor([[LIMIT * 2] * 2, [1.0] * 2]))
     assert caught[0].message.count == 1

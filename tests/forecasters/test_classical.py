@@ -208,7 +208,7 @@ def test_truncation_to_the_rank_of_one_tone_takes_out_the_noise():
 
 def test_a_growing_window_is_held_at_the_limit_and_said_to_be_unstable():
     lookback = torch.tensor(1.2, dtype=torch.float64) ** torch.arange(40)[None]
-    with pytest.warns(UnstableForecast, match="1 of 1 forecasts went beyond 3 lookback peaks") as caught:
+    with pytest.warns(UnstableForecast, match="1 of 1 forecasts exceeded 3 lookback peaks") as caught:
         ahead = linear_prediction(1, ridge=0, backward=False)(lookback, 30)
     assert ahead.max().item() == pytest.approx(3 * lookback.max().item())
     assert ahead[0, 0].item() == pytest.approx(1.2 * lookback[0, -1].item())
