@@ -64,7 +64,7 @@ def alone() -> Iterator[None]:
 OPTIONS = [
     click.Argument(["only"], nargs=-1),
     click.Option(["--jobs"], default=1, help="Processes at a time."),
-    click.Option(["--anew"], is_flag=True, help="Compute all anew; rows stay until they are replaced."),
+    click.Option(["--anew"], is_flag=True, help="Compute all again; rows stay until they are replaced."),
     click.Option(["--adopt"], is_flag=True, help="Keep rows of changed code where a sample comes out the same."),
     click.Option(["--status"], is_flag=True, help="Only say how much is missing or out of date."),
 ]
@@ -75,7 +75,7 @@ for _name, (_module, _what) in TABLES.items():
 @main.command()
 @click.argument("names", nargs=-1)
 def bench(names: tuple[str, ...]):
-    """Measure speeds anew, of all benchmarks or of those of these names."""
+    """Measure speeds again, of all benchmarks or of those with these names."""
     scripts = sorted(path for path in BENCHMARKS.glob("*.py") if path.stem != "common")
     for script in (path for path in scripts if not names or path.stem in names):
         subprocess.run([sys.executable, script], check=True)

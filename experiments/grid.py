@@ -44,7 +44,7 @@ load = cache(load_forecaster)
 
 
 def process_of(batch: SignalBatch) -> HarmonicProcess:
-    """What a method is told of a cell: the ranges of number and periods, and whether these are whole numbers."""
+    """The process that a method is given: the ranges of number and periods, and whether these are whole numbers."""
     return WHOLE if bool((batch.periods == batch.periods.round()).all()) else ANY
 
 

@@ -774,7 +774,7 @@ INDICES = {  # of a series, and the next label, or None where there is none
 def test_an_index_goes_on_or_there_is_a_word(what):
     index, following = INDICES[what]
     if following is None:
-        assert not fault_of(partial(lib.forecast, pd.Series(SERIES, index), 1), "index of equal steps.*that can be continued")
+        assert not fault_of(partial(lib.forecast, pd.Series(SERIES, index), 1), "equal steps.*can be continued")
     else:
         assert lib.forecast(pd.Series(SERIES, index), 1).index[0] == following
 

@@ -30,7 +30,7 @@ class Method:
         package: that it comes from.
         settings: in words, and what else was tried.
         assumes: of the signal, in words.
-        make: its forecaster, from the signals of a cell, of which it may use what it is told and no more.
+        make: builds its forecaster from the signals of a cell, of which it may use only what ``assumes`` states.
         windows: of each cell that it forecasts.
         periods: of the cells that it forecasts; whole ones stand for all where a method is slow, and cannot tell.
         lookbacks: with which it forecasts the measured series, 100 samples and a long one; none for ours.

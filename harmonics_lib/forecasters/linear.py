@@ -22,12 +22,12 @@ class linear_mmse(Forecaster):
     R V (L + noise / power)^-1 V' x, where R holds the covariances of future and window.
 
     Args:
-        process: the distribution of periods; its numbers of components and its noise play no role.
+        process: the distribution of periods; its number of components and its noise are ignored.
         noise_std: standard deviation of the noise in the unit of the lookback; None for ``noise_level``.
 
     Raises:
-        ValueError: what is no process, a noise level below 0, a lookback shorter than 12 samples where it is
-            estimated, or longer than 5,000: the cost grows with the cube.
+        ValueError: the process is not one, the noise level is below 0, or the lookback has less than 12 samples (if
+            the noise is estimated) or more than 5,000 (the cost grows with the cube of the length).
 
     Source: Wiener (1949); Kay (1993), Fundamentals of Statistical Signal Processing I, eq. 12.20.
     """

@@ -104,12 +104,13 @@ class sparse_bayesian(DistributionForecaster):
 
 @dataclass(frozen=True)
 class Inference:
-    """What expectation propagation makes of a window, in its unit.
+    """The result of expectation propagation for a batch of windows, in the unit of the windows.
 
     Attributes:
-        mean, std: (B, H) of the clean continuation.
+        mean: (B, H) mean of the clean continuation.
+        std: (B, H) its standard deviation.
         noise: (B, 1) standard deviation of the noise.
-        trend: (B, N + H) over window and continuation.
+        trend: (B, N + H) trend over window and continuation.
     """
 
     mean: Tensor
@@ -127,9 +128,16 @@ def infer(
     trend: str | None = None,
     slack: float = SLACK,
 ) -> Inference:
-    """What ``sparse_bayesian`` makes of windows, which are centred if there is a ``trend``.
+    """The inference of ``sparse_bayesian`` for windows, which must be centred if there is a ``trend``.
 
-    noise_std: (B, 1) standard deviation of the noise, if it is known.
+    Args:
+        window: the windows (B, N).
+        horizon: samples to forecast.
+        process: as in ``sparse_bayesian``.
+        noise_std: (B, 1) standard deviation of the noise in the unit of the windows; None to estimate it.
+        iterations: as in ``sparse_bayesian``.
+        trend: as in ``sparse_bayesian``.
+        slack: factor of the slab's variance (see ``Belief.slab``).
     """
     x, length = window.x, window.x.shape[1]
     powers = powers_of_time(length, horizon, _TRENDS[trend]).to(x)
@@ -149,9 +157,9 @@ def infer(
 
 
 def beliefs(x: Tensor, process: HarmonicProcess, iterations: int = 30) -> Iterator["Belief"]:
-    """What is believed of windows x (B, N) of power 1 before and after each step of expectation propagation.
+    """The belief about windows x (B, N) of power 1 before and after each step of expectation propagation.
 
-    The frequencies are those of whole periods, or a grid of continuous ones, from which they are not moved.
+    The frequencies are those of whole periods, or a fixed grid for continuous periods.
     """
     grid, mass = (table.to(x) for table in process.prior(spacing=1 / (4 * x.shape[1])))
     powers, noise = powers_of_time(x.shape[1], 0, 0).to(x), noise_level(x).square()
@@ -161,14 +169,14 @@ def beliefs(x: Tensor, process: HarmonicProcess, iterations: int = 30) -> Iterat
 
 
 def _steps(belief: "Belief", waves: Tensor, count: int) -> Iterator["Belief"]:
-    """The belief after each of so many steps on fixed frequencies, from the prior one."""
+    """The belief after each of ``count`` steps on fixed frequencies, from a prior belief."""
     for step in range(count):
         belief = _propagate(belief, waves, first=step == 0)
         yield belief
 
 
 def powers_of_time(length: int, horizon: int, count: int) -> Tensor:
-    """(length + horizon, count) powers of time, which runs from -1 to 1 over the window."""
+    """(length + horizon, count) powers of time, which is scaled to -1 to 1 over the window."""
     time = torch.arange(length + horizon, dtype=torch.float64) * 2 / (length - 1) - 1
     return time[:, None] ** torch.arange(count)
 
@@ -182,9 +190,9 @@ def detrend(x: Tensor, powers: Tensor) -> Tensor:
 def _predictive_std(belief: "Belief", posterior: "_Gaussian", waves: Tensor, powers: Tensor, cell: float) -> Tensor:
     """(B, H) standard deviation of the clean continuation, for waves (…, N + H, P) over window and continuation.
 
-    A Gaussian process: its covariance is that of the factors' variances and, to first order, of
-    frequencies that may lie anywhere in a ``cell`` (see ``_move``). What is not known of the trend, of
-    ``powers`` (H, k), adds to that (Rasmussen and Williams 2006, eq. 2.42).
+    This is Gaussian process regression. The covariance contains the factors' variances and, to first
+    order, frequencies that are uniform in a ``cell`` (see ``_move``). The uncertainty of the trend, of
+    ``powers`` (H, k), is added (Rasmussen and Williams 2006, eq. 2.42).
     """
     length, variance = belief.x.shape[1], 1 / belief.precision
     lags = _synthesise(waves, variance.to(waves.dtype)[:, None])[:, 0]  # (B, N + H) autocovariance
@@ -207,7 +215,7 @@ def _predictive_std(belief: "Belief", posterior: "_Gaussian", waves: Tensor, pow
 def _fit(
     belief: "Belief", grid: Tensor, process: HarmonicProcess, iterations: int, window: Window
 ) -> tuple[Tensor, "Belief", float]:
-    """(P,) or (B, P) frequencies, the belief about them, and the cell they move in, from the prior belief on a grid."""
+    """Frequencies (P,) or (B, P), the belief about them and the width of their cells, from a prior on a grid."""
     waves = exponentials(grid, torch.arange(belief.x.shape[1]))
     on_grid = process.integer_periods or len(grid) == 1
     *_, belief = _steps(belief, waves, iterations if on_grid else (iterations + 1) // 2)
@@ -219,7 +227,7 @@ def _fit(
 
 
 def _select_strongest(belief: "Belief", waves: Tensor, grid: Tensor) -> tuple["Belief", Tensor]:
-    """The belief about the frequencies (P,) of the largest expected power, and these, (B, K); all others are absent."""
+    """The belief about the K frequencies of the largest expected power, and these frequencies (B, K)."""
     posterior = _gaussian(belief, waves)
     power = posterior.mean.abs().square() + 2 * posterior.variance
     kept = power.topk(min(_KEPT, len(grid)), dim=1).indices.sort(dim=1).values  # (B, K)
@@ -231,12 +239,17 @@ def _select_strongest(belief: "Belief", waves: Tensor, grid: Tensor) -> tuple["B
 def _leave_grid(
     belief: "Belief", grid: Tensor, ends: tuple[float, float], cell: float, window: Window
 ) -> tuple[Tensor, "Belief"]:
-    """Frequencies, moved from the grid (B, K) to where the windows have theirs, and the belief there.
+    """Frequencies (B, K), refined from the grid, and the belief about them.
 
-    ends: lowest and highest frequency; cell: spacing of the grid.
+    Gauss-Newton refines all frequencies together. If nonlinear least squares finds few sinusoids, these
+    are the first step. A step that increases the residual of a window is rejected and halved.
 
-    Gauss-Newton moves all; where nonlinear least squares finds few sinusoids, these are the first
-    move. What leaves more of a window unexplained is taken back, and a step then tried at half its length.
+    Args:
+        belief: on the grid.
+        grid: (B, K) frequencies.
+        ends: lowest and highest frequency.
+        cell: spacing of the grid.
+        window: the windows.
     """
     length = belief.x.shape[1]
     frequencies, reach = grid, torch.ones_like(belief.noise)
@@ -261,10 +274,10 @@ def _leave_grid(
 def _start_from_few(
     belief: "Belief", frequencies: Tensor, tolerance: Tensor, ends: tuple[float, float], window: Window
 ) -> tuple["Belief", Tensor, Tensor]:
-    """The belief, the frequencies (B, K) and the tolerance (B,), renewed where nonlinear least squares finds few.
+    """Replace belief, frequencies (B, K) and tolerance (B,) for windows with few sinusoids by nonlinear least squares.
 
-    Then only what it finds is present, in the place of the nearest of the frequencies, with a vague
-    amplitude. So its neighbours, which share the sinusoid with it, have to be called for anew.
+    Each sinusoid then replaces the nearest frequency, with a vague amplitude, and all other frequencies
+    are absent, so that neighbours no longer share the sinusoid.
     """
     if belief.trend.powers.shape[1] == 0:
         fit = window.once(SinusoidFit, ends)
@@ -301,17 +314,20 @@ def _correlate(x: Tensor, waves: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Belief:
-    """What is believed of B windows: a Gaussian factor for each of P amplitudes, and what these have in common.
+    """The belief about B windows: a Gaussian factor for each of P amplitudes, and their common parameters.
 
     Attributes:
-        x: (B, N) windows of power 1 beside their trend; trend: what is believed of that.
+        x: (B, N) windows, whose power without the trend is 1.
+        trend: the belief about the trend.
         mass: (P,) probability of each frequency for one component.
         components: range of the number of components.
-        precision, shift: (B, P) the factor exp(-precision |a|^2 / 2 + Re(conj(shift) a)) of amplitude a.
-        noise: (B,) variance of the noise; known: whether it is given, and not estimated.
+        precision: (B, P), of the factor exp(-precision |a|^2 / 2 + Re(conj(shift) a)) of amplitude a.
+        shift: (B, P), of the same factor.
+        noise: (B,) variance of the noise.
+        known: whether the noise is given instead of estimated.
         count: (B,) expected number of components.
-        slack: of the slab's variance.
-        probability: (B, P) that a frequency is present, as of the last step.
+        slack: factor of the slab's variance.
+        probability: (B, P) that a frequency is present, after the last step.
     """
 
     x: Tensor
@@ -329,17 +345,17 @@ class Belief:
     def slab(self) -> tuple[Tensor, Tensor]:
         """(B, P) probability that a frequency is present, and the variance of its amplitudes if it is.
 
-        Components fall on frequencies like Poisson points of mean count times mass, and share the
-        power that is not noise; several that fall on one add up. Those that are seen are the
-        stronger ones, hence the slack. It matters little: ``experiments/tuning.py`` varies it on
-        windows of 1, 5 and 20 components from a random stream of their own ("slack of the slab").
+        The number of components at a frequency is Poisson with mean count times mass. Components share
+        the power that is not noise, and those at the same frequency add up. The slack accounts for
+        the detection of the stronger ones only. Its value matters little: ``experiments/tuning.py`` varies it
+        on windows of 1, 5 and 20 components from their own random stream ("slack of the slab").
         """
         present = -torch.expm1(-self.count[:, None] * self.mass)
         power = (1 - self.noise[:, None]).clamp_min(0.05)
         return present, self.slack * power * self.mass / present
 
     def with_noise(self, unexplained: Tensor) -> "Belief":
-        """The belief with the noise variance (B,) that is left unexplained, unless it is known."""
+        """The belief with the unexplained variance (B,) as its noise, unless the noise is known."""
         return self if self.known else replace(self, noise=unexplained.clamp(_LEAST_NOISE, 0.9))
 
 
@@ -371,7 +387,7 @@ def _prior_belief(
 
 
 def _choose(first: Tensor, one: Belief, other: Belief) -> Belief:
-    """Of each window the belief ``one`` where ``first`` (B,), else ``other``."""
+    """The belief ``one`` for windows where ``first`` (B,) is true, else ``other``."""
     column = first[:, None]
     return replace(
         one,
@@ -392,10 +408,13 @@ class _Gaussian:
     """The posterior of the amplitudes under the factors of a belief.
 
     Attributes:
-        mean: (B, P) complex amplitudes; variance: (B, P), the mean of the cosine's and the sine's.
-        unexplained: (B,) the noise variance that what is left of the window speaks for (MacKay 1992).
-        lags: (B, N) autocovariance of the window; rest: (B, N) window minus the factors' means.
-        trend, trend_variance: (B, k) means and variances of the coefficients of the trend.
+        mean: (B, P) complex amplitudes.
+        variance: (B, P) mean of the variances of cosine and sine.
+        unexplained: (B,) estimate of the noise variance from the residual (MacKay 1992).
+        lags: (B, N) autocovariance of the window.
+        rest: (B, N) window minus the factors' means.
+        trend: (B, k) means of the coefficients of the trend.
+        trend_variance: (B, k) their variances.
     """
 
     mean: Tensor
@@ -408,12 +427,12 @@ class _Gaussian:
 
 
 def _gaussian(belief: Belief, waves: Tensor) -> _Gaussian:
-    """Condition on the window. Its covariance C is Toeplitz, for sine and cosine share a variance.
+    """Condition on the window. Its covariance C is Toeplitz, because sine and cosine have the same variance.
 
-    A frequency needs only the trace of its block of C^-1, a sum over the diagonals of C^-1 times a
-    cosine; all diagonals follow from the first column of C^-1 (Musicus 1985). A trend
-    takes from C^-1 what it explains (see ``Trend``). The variance of an amplitude is a
-    difference: below a noise of 1e-6 its digits are few.
+    A frequency needs only the trace of its block of C^-1, which is a sum over the diagonals of C^-1 times
+    a cosine. All diagonals follow from the first column of C^-1 (Musicus 1985). A trend reduces C^-1
+    (see ``Trend.condition``). The variance of an amplitude is a difference, which loses its
+    digits if the noise is below 1e-6.
     """
     variance = 1 / belief.precision
     prior_mean = variance * belief.shift
@@ -443,15 +462,16 @@ def _gaussian(belief: Belief, waves: Tensor) -> _Gaussian:
 
 @dataclass(frozen=True)
 class Trend:
-    """What is believed of a trend beside the sinusoids: a Gaussian factor for each of its k coefficients.
+    """The belief about a trend beside the sinusoids: a Gaussian factor for each of its k coefficients.
 
-    A level has none, for nothing is known of it. A slope is there as probably as not; its slab is as
-    wide as the slope that least squares finds beside nothing else, or as the window varies, and so
-    does not hold it back.
+    A level has a flat prior. A slope is present with probability 1/2. The variance of its slab is the power
+    of the window plus the squared least-squares slope, so that the prior hardly shrinks it.
 
     Attributes:
-        powers: (N, k) of time; slab: (B, k) variance of a coefficient that is there.
-        precision, shift: (B, k) the factor exp(-precision c^2 / 2 + shift c) of coefficient c.
+        powers: (N, k) powers of time.
+        slab: (B, k) variance of a coefficient that is present.
+        precision: (B, k), of the factor exp(-precision c^2 / 2 + shift c) of coefficient c.
+        shift: (B, k), of the same factor.
     """
 
     powers: Tensor
@@ -466,13 +486,15 @@ class Trend:
         return Trend(powers, slab, torch.where(flat, 0.0, 2 / slab), torch.zeros_like(slab))
 
     def condition(self, target: Tensor, solved: Tensor, of_powers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What remains of C^-1 in the presence of a trend: C^-1 - U U'.
+        """Reduce C^-1 in the presence of a trend to C^-1 - U U'.
 
         Args:
-            target: (B, N); solved: (B, N), C^-1 target; of_powers: (B, N, k), C^-1 powers.
+            target: (B, N).
+            solved: (B, N) C^-1 target.
+            of_powers: (B, N, k) C^-1 powers.
 
         Returns:
-            (B, N) what remains of C^-1 target, (B, k, N) U', and (B, k) means and variances of the coefficients.
+            The reduced C^-1 times target (B, N), U' (B, k, N), and means and variances (B, k) of the coefficients.
 
         Source: Rasmussen and Williams (2006), eqs. 2.41 and 2.42.
         """
@@ -504,15 +526,19 @@ def _explain(belief: Belief, waves: Tensor) -> tuple[Belief, Tensor]:
 def _spike_and_slab(
     mean: Tensor, variance: Tensor, precision: Tensor, shift: Tensor, present: Tensor, slab: Tensor, dimensions: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Precision and shift of factors that give the mean and variance of a spike and a slab in their place.
+    """Gaussian factors with the mean and variance that a spike and a slab would give in their place.
 
     Args:
-        mean, variance: of the posterior; precision, shift: of the factors so far; present: prior probability
-            of the slab, and slab: its variance; all (B, …). dimensions: of a coefficient, 2 of a complex one, whose
-            variance is that of each.
+        mean: (B, …) posterior mean.
+        variance: (B, …) posterior variance.
+        precision: (B, …) of the old factors.
+        shift: (B, …) of the old factors.
+        present: (B, …) prior probability of the slab.
+        slab: (B, …) variance of the slab.
+        dimensions: 1 for a real coefficient, 2 for a complex one, whose variance is that of each part.
 
     Returns:
-        Precision and shift, as far as a variance of ten slabs allows, and the probability of the slab.
+        Precision (of a variance of at most ten slabs) and shift of the new factors, and the probability of the slab.
     """
     cavity = (1 / variance - precision).clamp_min(1e-6)  # precision
     centre = (mean / variance - shift) / cavity
@@ -529,10 +555,9 @@ def _spike_and_slab(
 def _propagate(belief: Belief, waves: Tensor, first: bool = False, damping: float = 0.5) -> Belief:
     """One step of expectation propagation on all frequencies at once.
 
-    Each factor is taken out of the posterior (what is left is the cavity, Gaussian in the
-    amplitude), the spike and slab put in its place, and the factor becomes the one that gives the
-    same mean and variance (as far as a variance of ten slabs allows). The first step starts
-    from the prior and goes all the way.
+    Each factor is removed from the posterior, which leaves the cavity distribution, and the spike and slab
+    are put in its place. The new factor is the Gaussian with the same mean and variance (with a variance
+    of at most ten slabs). Steps are damped by one half, except the first, which starts from the prior.
     """
     posterior = _gaussian(belief, waves)
     if not first:
@@ -555,12 +580,10 @@ def _propagate(belief: Belief, waves: Tensor, first: bool = False, damping: floa
 
 
 def _move(belief: Belief, frequencies: Tensor, grid: Tensor, cell: float, reach: Tensor) -> tuple[Belief, Tensor]:
-    """A Gauss-Newton step of all frequencies (B, P), which may lie up to a cell from their place on the grid (P,).
+    """A Gauss-Newton step of all frequencies (B, P), scaled by ``reach`` (B,), within a cell of the grid (P,).
 
-    Of the step, the part ``reach`` (B,) is made.
-
-    Amplitudes and displacements are estimated together; a displacement has the variance of the
-    uniform distribution over a cell. Phases are kept at the middle of the window.
+    Amplitudes and displacements are estimated together. A displacement has the variance of the
+    uniform distribution over a cell. Phases are constant at the middle of the window.
     """
     length = belief.x.shape[1]
     waves = exponentials(frequencies, torch.arange(length))
@@ -580,6 +603,6 @@ def _move(belief: Belief, frequencies: Tensor, grid: Tensor, cell: float, reach:
 
 
 def _slopes(waves: Tensor, amplitudes: Tensor, length: int) -> Tensor:
-    """(B, T, P) change of a signal with each frequency, for waves (…, T, P); phases are kept at mid-window."""
+    """(B, T, P) derivative of a signal with respect to each frequency, with phases constant at mid-window."""
     time = torch.arange(waves.shape[-2]).to(amplitudes.real) - (length - 1) / 2
     return (2j * math.pi * time[:, None] * waves * amplitudes.conj()[:, None]).real

@@ -152,7 +152,7 @@ class RunDirectory:
         except OSError as error:
             raise RunError(f"could not read {path} ({error.strerror})") from error
         if hashlib.sha256(content[_DIGEST:]).digest() != content[:_DIGEST]:
-            raise RunError(f"{path} is damaged, or no checkpoint; delete it to start the run anew")
+            raise RunError(f"{path} is damaged or not a checkpoint; delete it to start the run again")
         try:
             checkpoint = torch.load(io.BytesIO(content[_DIGEST:]), map_location="cpu", weights_only=True)
             fingerprint = checkpoint["fingerprint"]

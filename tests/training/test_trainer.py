@@ -297,7 +297,7 @@ def state(step, **more):
 def test_a_foreign_checkpoint_is_refused_and_kept(unfinished, content):
     path = unfinished.path / "checkpoint.pt"
     path.write_bytes(content)
-    with pytest.raises(RunError, match=r"damaged, or no checkpoint; delete it"):
+    with pytest.raises(RunError, match=r"damaged or not a checkpoint; delete it"):
         run(unfinished.path)
     assert path.read_bytes() == content
 
