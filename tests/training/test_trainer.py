@@ -351,7 +351,7 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(unfinished):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
     try:
-        with pytest.raises(RunError, match=r"could not write .*checkpoint\.pt.*before is intact"):
+        with pytest.raises(RunError, match=r"could not write .*checkpoint\.pt.*old file is intact"):
             unfinished.record({"step": 10}, state(10))
         with pytest.raises(RunError, match=r"could not write .*weights"):
             unfinished.finish()
