@@ -68,12 +68,12 @@ def evaluate(
 
     for name, forecaster in _check_functions("forecasters", forecasters).items():
         check_forecaster_function(f"forecasters[{name!r}]", forecaster)
-    oracles = _check_functions("oracles", {} if oracles is None else oracles)
-    if not forecasters and not oracles:
+    oracle_makers = _check_functions("oracles", {} if oracles is None else oracles)
+    if not forecasters and not oracle_makers:
         raise ValueError("forecasters must name at least one forecaster, got none")
     grid = Grid() if grid is None else check_kind("grid", grid, Grid, "a Grid")
     makers: list[tuple[str, Callable, bool]] = [(name, method, False) for name, method in forecasters.items()]
-    makers += [(name, make, True) for name, make in oracles.items()]
+    makers += [(name, make, True) for name, make in oracle_makers.items()]
     jobs = [(*maker, *cell) for cell in grid.cells().items() for maker in makers]  # a cell's methods in a row
     jobs = tqdm(jobs, disable=not progress, desc="grid")
     table = pd.concat(Parallel()(delayed(_evaluate_cell)(*job) for job in jobs))
