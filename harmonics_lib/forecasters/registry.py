@@ -75,7 +75,7 @@ _PERIODS = "the range of the periods, and whether they are whole numbers"
 _RANGE = "the range of the periods"
 _TRAINED = "the signals that it was trained on"
 
-#: Colours are those of Okabe and Ito (2008) and Tol (2021), distinct for colour-blind readers.
+#: Colours are those of Okabe and Ito (2008) and of the same kind, distinct for colour-blind readers.
 METHODS: dict[str, Method] = {
     "truth": Method("the future", None, ("#000000", "-", "")),
     "window mean": Method(_NOTHING, lambda given: window_mean()),
