@@ -231,7 +231,8 @@ def save_metrics(notebook: str, values: dict, claims: dict[str, Claim], provenan
 
 
 def _versions() -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in _VERSIONED}
+    """Versions without the build that they were installed as: PyTorch's 2.13.0+cpu is 2.13.0."""
+    return {name: importlib.metadata.version(name).partition("+")[0] for name in _VERSIONED}
 
 
 def _round(data):
