@@ -34,6 +34,16 @@ def resize(page, width=WIDE, scheme="light"):
     )
 
 
+def press_until(page, key, box, condition):
+    """Press a key on a box, ten times a second, until a condition on it holds; a busy browser may lose a key press."""
+    for _ in range(600):
+        box.press(key)  # brings it on screen and focuses it first
+        page.wait_for_timeout(100)
+        if box.evaluate(condition):
+            return
+    pytest.fail(f"after 600 times {key} it does not hold that {condition}")
+
+
 def serious_findings(page, where=None, **options):
     """What axe finds, of serious or critical impact: rule -> first place."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pages are judged with axe")

@@ -12,7 +12,7 @@ from urllib.parse import urldefrag, urlsplit
 
 import nbformat
 import pytest
-from pages import PHONE, WIDE, one_of_each_look, open_page, resize, serious_findings
+from pages import PHONE, WIDE, one_of_each_look, open_page, press_until, resize, serious_findings
 
 from harmonics_lib.report.prose import pages_url
 
@@ -122,12 +122,24 @@ def fetched(address):
 
 
 @pytest.fixture(scope="module", params=zip(PAGES, NOTEBOOKS, strict=True), ids=PAGES)
-def visit(request, site, browser):
+def opened(request, site, browser):
     """A page, opened once for all its tests, what went wrong on it, and the notebook it was made from."""
     name, notebook = request.param
     page, wrong = open_page(browser, f"{site}/{name}.html")
     yield page, wrong, nbformat.read(notebook, as_version=4)
     page.close()
+
+
+@pytest.fixture
+def visit(opened):
+    """As opened; whatever a test does to the page, and however it ends, the next one finds it folded and unchanged."""
+    yield opened
+    opened[0].evaluate("""() => {
+        document.activeElement?.blur();
+        document.querySelectorAll("details").forEach(fold => fold.open = false);
+        document.querySelectorAll(".cell_input").forEach(cell => cell.style.width = "");
+        document.querySelectorAll("article [data-more]").forEach(box => box.scrollLeft = 0);
+    }""")
 
 
 class TestPage:
@@ -188,8 +200,6 @@ class TestPage:
         if strip.count():
             strip.evaluate("box => box.scrollLeft = 1e6")
             page.wait_for_function("box => box.dataset.more == 'left'", arg=strip.element_handle())
-            strip.evaluate("box => box.scrollLeft = 0")
-        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = false)")
 
     def test_formulas_tables_and_listings_fit_a_wide_page(self, visit):
         page, *_ = visit
@@ -237,7 +247,6 @@ class TestPage:
             assert text.is_visible()
         if written:
             assert serious_findings(page, {"include": [["li > details"]]}) == {}
-        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = false)")
 
     def test_code_that_unfolds_or_narrows_later_scrolls_by_keyboard(self, visit):
         page, *_ = visit
@@ -249,18 +258,14 @@ class TestPage:
                 code => code.clientWidth && (code.tabIndex == 0) == (code.scrollWidth > code.clientWidth))"""
         )
         code = page.locator(".cell_input pre[tabindex='0']").first.element_handle()
-        code.focus()
-        page.keyboard.press("ArrowRight")
-        page.wait_for_function("code => code.scrollLeft > 0", arg=code)
-        page.eval_on_selector_all(".cell_input", "all => all.forEach(cell => cell.style.width = '')")
-        page.eval_on_selector_all("details", "all => all.forEach(fold => fold.open = false)")
+        press_until(page, "ArrowRight", code, "code => code.scrollLeft > 0")
 
     def test_lines_of_88_characters_fit_folded_or_not(self, visit):
         page, *_ = visit
         resize(page)
         cut = page.evaluate("""() => {
-            const folds = document.querySelectorAll("details"), cut = [];
-            folds.forEach(fold => fold.open = true);
+            const cut = [];
+            document.querySelectorAll("details").forEach(fold => fold.open = true);
             for (const code of document.querySelectorAll(".cell_input pre")) {
                 const full = code.parentNode.appendChild(code.cloneNode());
                 full.textContent = "x".repeat(88);
@@ -269,7 +274,6 @@ class TestPage:
                     if (box.scrollWidth > box.clientWidth) cut.push(code.textContent);
                 full.remove();
             }
-            folds.forEach(fold => fold.open = false);
             return cut;
         }""")
         assert cut == []
