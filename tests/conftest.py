@@ -20,19 +20,21 @@ HANGS = 180_000  # milliseconds after which nothing comes any more
 
 
 #: What takes long comes first, and the site is built by one worker while others run notebooks.
-ORDER = ("tests/site/test_moving.py", "results/notebooks/", "tests/site/", "tests/training/", "")
+ORDER = ("tests/site/test_moving.py", "results/notebooks/", "tests/site/", "tests/report/", "tests/training/", "")
+#: Files of which one worker runs all tests, which share what takes long.
+WHOLE = (*ORDER[:3], "tests/report/test_runner.py", "tests/training/test_distributed.py")
 
 
 @pytest.hookimpl(optionalhook=True)  # make peers runs its tests without xdist
 def pytest_xdist_make_scheduler(config, log):
-    """Give a worker a notebook, a page of the site, or a test at a time."""
+    """Give a worker a notebook, a page of the site, a file whose tests share much, or a test at a time."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduler(LoadScopeScheduling):
         def _split_scope(self, nodeid):
             if page := re.search(r"::TestPage::.*\[(\w+)", nodeid):
                 return page[1]
-            return nodeid.partition("::")[0] if nodeid.startswith(ORDER[:3]) else nodeid
+            return nodeid.partition("::")[0] if nodeid.startswith(WHOLE) else nodeid
 
     config.option.loadscopereorder = False
     return Scheduler(config, log)

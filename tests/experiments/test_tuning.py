@@ -16,7 +16,8 @@ def error(forecaster, cell, cells, purpose):
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_the_first_row_is_the_error_of_the_method_as_it_is(whole, monkeypatch):
-    cells = Grid((2,), (0.1,), (whole,), size=70)  # two parts of them
+    cells = Grid((2,), (0.1,), (whole,), size=10)
+    monkeypatch.setattr(tuning, "CHUNK", 6)  # two parts of them
     monkeypatch.setattr(tuning, "ODDS_CELLS", cells)
     monkeypatch.setattr(tuning, "SLACK_CELLS", cells)
     ((cell, process),) = ((cell, WHOLE if whole else ANY) for cell in cells.cells())

@@ -1,6 +1,7 @@
 """W&B mirrors the history on disk: offline unless asked, under one id, and never asking for input."""
 
 import http.server
+import os
 import socketserver
 import subprocess
 import sys
@@ -172,26 +173,32 @@ def test_where_there_can_be_no_mirror_training_goes_on(stand_in, tmp_path, monke
     assert read_history(tmp_path / "run")["step"] == [2, 4] and stand_in.logged == []
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [{}, {"WANDB_MODE": "", "WANDB_BASE_URL": "nonsense"}, {"WANDB_API_KEY": "x" * 40, "WANDB_BASE_URL": "nonsense"}],
-)
-def test_offline_tracking_neither_asks_nor_talks(nobody, tmp_path, monkeypatch, settings):
-    """The real W&B, in a process without a terminal: it ends by itself and prints nothing but a warning."""
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
-    script = (
-        "import sys; from test_wandb_mirror import *\n"
-        "train(Run(SmallLSTM, STAGES, CONFIG, {'hidden': 4}), sys.argv[1], track=True)\n"
-    )
+TRACKED = """
+import os, sys, wandb
+from test_wandb_mirror import *
+train(Run(SmallLSTM, STAGES, CONFIG, {"hidden": 4}), f"{sys.argv[1]}/untracked")  # the first training imports much
+for number, settings in enumerate(SETTINGS):
+    if not os.fork():
+        os.environ.update(settings)
+        train(Run(SmallLSTM, STAGES, CONFIG, {"hidden": 4}), f"{sys.argv[1]}/{number}", track=True)
+        sys.exit()
+    assert os.wait()[1] == 0, settings
+"""
+SETTINGS = [{}, {"WANDB_MODE": "", "WANDB_BASE_URL": "nonsense"}]
+SETTINGS += [{"WANDB_API_KEY": "x" * 40, "WANDB_BASE_URL": "nonsense"}]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the three processes are forks")
+def test_offline_tracking_neither_asks_nor_talks(nobody, tmp_path):
+    """The real W&B, in processes without a terminal: they end by themselves and print nothing but a warning."""
     done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "run")],
+        [sys.executable, "-c", TRACKED, str(tmp_path)],
         cwd=__file__.rpartition("/")[0],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     assert "wandb:" not in done.stdout + done.stderr and "Traceback" not in done.stderr
-    assert (tmp_path / "run" / "wandb").is_dir()
+    assert all((tmp_path / str(number) / "wandb").is_dir() for number in range(len(SETTINGS)))
