@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
 from harmonics_lib.arguments import check_coverage, check_whole, describe
+
+_MOST_KEPT = 100_000_000  # draws, a byte each
 
 
 def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples: int = 1000, block: int = 1) -> tuple:
@@ -39,17 +43,28 @@ def bootstrap_interval(samples: np.ndarray, confidence: float = 0.95, resamples:
     check_coverage(confidence, "confidence")
     resamples = check_whole("resamples", resamples, maximum=1_000_000)
     block = check_whole("block", block, maximum=len(samples))
-    count, rng = len(samples), np.random.default_rng(0)
-    flat, means = samples.reshape(count, -1), []
+    flat = samples.reshape(len(samples), -1)
+    draws = _draw_once if resamples * len(samples) <= _MOST_KEPT else _draw
+    means = [drawn.astype(float) @ flat / len(samples) for drawn in draws(len(samples), resamples, block)]
+    tail = 50 * (1 - confidence)  # percent
+    low, high = np.percentile(np.concatenate(means), [tail, 100 - tail], axis=0).reshape(2, *samples.shape[1:])
+    return (float(low), float(high)) if samples.ndim == 1 else (low, high)
+
+
+def _draw(count: int, resamples: int, block: int) -> Iterator[np.ndarray]:
+    """How many times each of ``count`` samples is drawn, in the order of resamples: (at most 50, count) at a time."""
+    rng = np.random.default_rng(0)
     for batch in np.diff([*range(0, resamples, 50), resamples]):
         starts = rng.integers(0, count, (batch, -(-count // block)))
         indices = (starts[..., None] + np.arange(block)).reshape(batch, -1)[:, :count] % count
         indices += count * np.arange(batch)[:, None]
-        multiplicity = np.bincount(indices.ravel(), minlength=batch * count).reshape(batch, count)
-        means.append(multiplicity.astype(float) @ flat / count)
-    tail = 50 * (1 - confidence)  # percent
-    low, high = np.percentile(np.concatenate(means), [tail, 100 - tail], axis=0).reshape(2, *samples.shape[1:])
-    return (float(low), float(high)) if samples.ndim == 1 else (low, high)
+        yield np.bincount(indices.ravel(), minlength=batch * count).reshape(batch, count)
+
+
+@lru_cache(maxsize=4)
+def _draw_once(count: int, resamples: int, block: int) -> list[np.ndarray]:
+    """``_draw``, kept in as few bytes as possible: drawing takes most of the time, and is the same for all samples."""
+    return [drawn.astype(np.min_scalar_type(drawn.max())) for drawn in _draw(count, resamples, block)]
 
 
 def _check_samples(samples) -> np.ndarray:
