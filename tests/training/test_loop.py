@@ -1,12 +1,8 @@
 """A study, a training with a loop of its own, is stopped and goes on as ``train`` does."""
 
-import os
-import signal
-import subprocess
-import sys
-
 import pytest
 import torch
+from kills import kill
 from torch import nn
 
 from harmonics_lib import Study, random_stream
@@ -50,30 +46,11 @@ def finished(folder, of):
     return (folder / "history.csv").read_bytes(), (folder / "weights.safetensors").read_bytes()
 
 
-SCRIPT = """
-import os, signal, sys
-sys.path.insert(0, {folder!r})
-from pathlib import Path
-from test_loop import *
-name, last, lbfgs = sys.argv[2], int(sys.argv[3]), sys.argv[4] == "True"
-original, calls = getattr(os, name), []
-def deadly(*arguments, **options):
-    calls.append(1)
-    if len(calls) == last:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*arguments, **options)
-setattr(os, name, deadly)
-finished(Path(sys.argv[1]), study(lbfgs))
-"""
-
-
 @pytest.mark.parametrize("lbfgs", [False, True])
 def test_a_study_that_is_killed_and_started_again_ends_bit_identical(tmp_path, lbfgs):
     expected = finished(tmp_path / "alone", study(lbfgs))
-    script = SCRIPT.format(folder=os.path.dirname(__file__))
-    for moment in (("fsync", "3"), ("replace", "3"), ("fsync", "4")):
-        command = [sys.executable, "-c", script, str(tmp_path / "killed"), *moment, str(lbfgs)]
-        assert subprocess.run(command, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    training = f"finished(folder, study({lbfgs}))"
+    kill("test_loop", training, tmp_path / "killed", "os fsync 3", "os replace 3", "os fsync 4")
     assert not (tmp_path / "killed" / "weights.safetensors").exists()
     assert (tmp_path / "killed" / "checkpoint.pt").exists()
     assert finished(tmp_path / "killed", study(lbfgs)) == expected

@@ -7,15 +7,13 @@ import math
 import os
 import re
 import resource
-import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from kills import kill
 from torch import nn
 
 from harmonics_lib import HarmonicProcess, Run, Stage, TrainingConfig, random_stream, seeded, train
@@ -34,22 +32,6 @@ from harmonics_lib.training.trainer import TrainingDiverged
 
 CONFIG = TrainingConfig(batch_size=8, report_every=5, warmup_steps=4, validation_size=16)
 STAGES = (Stage(HarmonicProcess((1, 3)), 12), Stage(HarmonicProcess((3, 6), noise_std=0.1), 18, horizon=7))
-
-SCRIPT = """
-import os, signal, sys
-sys.path.insert(0, {folder!r})
-from test_trainer import *
-name, last = sys.argv[2], int(sys.argv[3])
-owner = {{"loss": SmallLSTM, "record": RunDirectory, "fsync": os, "replace": os}}[name]
-original, calls = getattr(owner, name), []
-def deadly(*arguments, **options):
-    calls.append(1)
-    if len(calls) == last:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(*arguments, **options)
-setattr(owner, name, deadly)
-train(Run(SmallLSTM, STAGES, CONFIG, {{"hidden": 16}}), sys.argv[1])
-"""
 
 
 def run(folder, stages=STAGES, config=CONFIG, **options):
@@ -70,10 +52,8 @@ def test_killed_at_any_moment_and_started_again_ends_bit_identical(tmp_path):
     """kill -9 in a step, before a row, within a file and before it gets its name; then as a run left alone."""
     expected = files(run(tmp_path / "alone"))
     killed = tmp_path / "killed"
-    for moment in (("loss", "9"), ("record", "2"), ("fsync", "2"), ("replace", "1")):
-        script = SCRIPT.format(folder=os.path.dirname(__file__))
-        command = [sys.executable, "-c", script, str(killed), *moment]
-        assert subprocess.run(command, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    moments = ("SmallLSTM loss 9", "RunDirectory record 2", "os fsync 2", "os replace 1")
+    kill("test_trainer", "run(folder)", killed, *moments)
     assert not (killed / "weights.safetensors").exists()
     assert files(run(killed)) == expected
 
