@@ -23,7 +23,7 @@ MODULES = (
     "networks.recurrent",
     "published.networks",
     "published.tables",
-    "series",
+    "series.forecasts",
     "signals.process",
     "signals.waves",
     "testing",

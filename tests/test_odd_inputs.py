@@ -402,16 +402,19 @@ REFUSED_SETTINGS = [
         "series",
         "series",
         [
-            *(None, 5, "series", b"series", {}, {1, 2}, [], ["a"] * 30, [None] * 30, [1.0] * 30, [0] * 30, [1j] * 30),
-            *([True, False] * 15, [Decimal(1), Decimal(2)] * 15, [[1], [1, 2]], SERIES[None], SERIES[:23]),
-            *(SERIES.astype(complex), np.full(30, math.nan), [*SERIES, math.inf], pd.DataFrame(SERIES), object()),
-            *(pd.Series(SERIES, [*range(39), 50]), pd.Series(SERIES, [*range(20), *range(20)])),
+            *(None, 5, "series", b"series", {}, {1, 2}, [], ["a"] * 30, [None] * 30, [1j] * 30),
+            *([True, False] * 15, [Decimal(1), Decimal(2)] * 15, [[1], [1, 2]], SERIES[None], SERIES[:2]),
+            *(SERIES.astype(complex), np.full(30, math.nan), [*SERIES, math.inf], pd.DataFrame(), object()),
+            *(pd.Series(SERIES, [*range(39), 99]), pd.Series(SERIES, [*range(20), *range(20)])),
             *(pd.Series(pd.date_range("2026", periods=30)), pd.Series(SERIES).astype(str), iter(SERIES)),
-            *(torch.tensor(SERIES).to("meta"), torch.tensor(SERIES)[None], np.ma.masked_array(SERIES, SERIES > 0)),
+            *(torch.tensor(SERIES).to("meta"), torch.tensor(SERIES)[None], np.ma.masked_array(SERIES, SERIES > -1)),
         ],
     ),
     ("forecast", partial(lib.forecast, SERIES), "horizon", "horizon", NO_COUNT),
-    ("forecast", partial(lib.forecast, SERIES, 5), "coverage", "coverage", NO_SHARE),
+    ("forecast", partial(lib.forecast, SERIES, 5), "coverage", "coverage", without(NO_SHARE, None)),
+    ("forecast", partial(lib.forecast, SERIES, 5), "level", "level", [0.9, 100, -5, "90", [80, None], math.nan, HUGE]),
+    ("forecast", partial(lib.forecast, SERIES, 5), "seasons", "seasons", [1, 2.5, "12", [7, None], HUGE]),
+    ("forecast", partial(lib.forecast, SERIES, 5), "periods", "periods", [1, "12", [7, None], math.inf]),
     ("load_forecaster", lib.load_forecaster, "name", "name", [*NO_NAME, "small_lstm/", "/etc/passwd", "a" * 300]),
     *(
         (
@@ -752,7 +755,8 @@ def test_a_series_of_any_kind_and_unit_has_one_forecast(what):
 def test_the_smallest_coverage_takes_the_smallest_error():
     reach = [(high - low) / 2 for low, high in (INTERVALS(WINDOWS, 1, coverage) for coverage in (5e-324, 0.2))]
     assert torch.equal(*reach)
-    table = lib.forecast(SERIES[:24], 1, 5e-324)  # of which there is no earlier forecast
+    with pytest.warns(DeprecationWarning, match="use level"):
+        table = lib.forecast(SERIES[:24], 1, coverage=5e-324)
     assert (table["low"] <= table["mean"]).all() and (table["mean"] <= table["high"]).all()
 
 
