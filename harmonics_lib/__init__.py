@@ -11,6 +11,7 @@ from harmonics_lib.evaluation.testsets import FROZEN_SETS, FrozenSet, Grid
 from harmonics_lib.forecasters.auto import auto_forecaster
 from harmonics_lib.forecasters.base import UnstableForecast, network_forecaster, window_forecaster
 from harmonics_lib.forecasters.baselines import dft_extrapolation, persistence, seasonal_naive
+from harmonics_lib.forecasters.broad import broad_lines
 from harmonics_lib.forecasters.linear import linear_mmse
 from harmonics_lib.forecasters.recurrence import autoregression, linear_prediction, matrix_pencil
 from harmonics_lib.forecasters.sparse import sparse_bayesian
@@ -37,6 +38,7 @@ __all__ = [
     "auto_forecaster",
     "autoregression",
     "bootstrap_interval",
+    "broad_lines",
     "check_forecaster",
     "conformal",
     "dft_extrapolation",

@@ -15,6 +15,7 @@ from harmonics_lib.arguments import check_choice
 from harmonics_lib.forecasters.auto import auto_forecaster
 from harmonics_lib.forecasters.base import Forecaster
 from harmonics_lib.forecasters.baselines import dft_extrapolation, persistence, seasonal_naive, window_mean
+from harmonics_lib.forecasters.broad import broad_lines
 from harmonics_lib.forecasters.linear import linear_mmse
 from harmonics_lib.forecasters.nonlinear import nonlinear_least_squares
 from harmonics_lib.forecasters.recurrence import (
@@ -115,6 +116,7 @@ METHODS: dict[str, Method] = {
     "sparse Bayesian, differences": Method(
         _NOTHING, lambda given: differenced(sparse_bayesian(given.long_periods, trend="level"))
     ),
+    "lines with width": Method(_NOTHING, lambda given: broad_lines(), ("#004488", "-", "s")),
     "auto": Method(_PERIODS, lambda given: auto_forecaster(given.process), ("#EE6677", "-", "D")),
     "auto, given nothing": Method(_NOTHING, lambda given: auto_forecaster()),
     "curriculum GRU, noise": Method(_TRAINED, None, ("#D55E00", "--", "P")),

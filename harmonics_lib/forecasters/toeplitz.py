@@ -45,6 +45,50 @@ def solve_by_halves(first: Tensor, right: Tensor) -> Tensor:
     return torch.cat([(even + odd) / 2, middle, (even - odd).flip(1) / 2], dim=1)
 
 
+def innovations(lags: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Errors of the best prediction of each sample from all samples before it, and their variances.
+
+    Args:
+        lags: (B, N) autocovariances, first columns of positive definite matrices.
+        x: (B, R, N) signals.
+
+    Returns:
+        (B, R, N) errors and (B, N) variances.
+
+    Source: Durbin (1960).
+    """
+    errors, powers = x.clone(), lags.clone()
+    weights, power = lags[:, :0], lags[:, 0]  # (B, n), of the samples backward in time
+    for n in range(1, lags.shape[1]):
+        reflection = (lags[:, n] - (weights * lags[:, 1:n].flip(1)).sum(dim=1)) / power
+        weights = torch.cat([weights - reflection[:, None] * weights.flip(1), reflection[:, None]], dim=1)
+        power = power * (1 - reflection.square())
+        errors[:, :, n] -= (x[:, :, :n].flip(2) * weights[:, None]).sum(dim=2)
+        powers[:, n] = power
+    return errors, powers
+
+
+def solve_by_first_column(first: Tensor, right: Tensor) -> Tensor:
+    """(B, R, N) products of the inverse of a symmetric Toeplitz matrix, given its first column (B, N), and vectors.
+
+    The inverse is a sum of products of triangular Toeplitz matrices, which are convolutions.
+
+    Args:
+        first: (B, N) first columns of the inverses.
+        right: (B, R, N) vectors.
+
+    Source: Gohberg and Semencul (1972).
+    """
+    size = 2 * first.shape[1]
+    backwards = torch.cat([torch.zeros_like(first[:, :1]), first[:, 1:].flip(1)], dim=1)
+    total = torch.zeros_like(right)
+    for column, sign in ((first, 1), (backwards, -1)):
+        spectrum = torch.fft.rfft(column, size)[:, None]
+        upper = torch.fft.irfft(spectrum.conj() * torch.fft.rfft(right, size), size)[..., : size // 2]
+        total += sign * torch.fft.irfft(spectrum * torch.fft.rfft(upper, size), size)[..., : size // 2]
+    return total / first[:, :1, None]
+
+
 def toeplitz(first: Tensor, columns: int | None = None) -> Tensor:
     """(B, N, N) symmetric Toeplitz matrices with these first columns (B, N), or as many ``columns`` of them."""
     columns = columns or first.shape[1]

@@ -6,7 +6,13 @@ import torch
 
 from harmonics_lib import random_stream
 from harmonics_lib.forecasters import toeplitz
-from harmonics_lib.forecasters.toeplitz import diagonal_sums, solve_by_halves, solve_toeplitz
+from harmonics_lib.forecasters.toeplitz import (
+    diagonal_sums,
+    innovations,
+    solve_by_first_column,
+    solve_by_halves,
+    solve_toeplitz,
+)
 
 
 def covariances(count=20, length=30):
@@ -68,3 +74,21 @@ def test_equations_fall_into_those_of_sums_and_differences_of_mirrored_samples(l
     matrix = torch.from_numpy(scipy.linalg.toeplitz(first.numpy()))
     torch.testing.assert_close(toeplitz.toeplitz(first[None], 4)[0], matrix[:, :4])
     torch.testing.assert_close(solve_by_halves(first[None], right)[0], torch.linalg.solve(matrix, right[0]))
+
+
+def test_the_first_column_of_the_inverse_is_all_of_it():
+    lags = torch.exp(-torch.arange(30.0, dtype=torch.float64) / 9)[None]
+    right = torch.randn(1, 3, 30, generator=random_stream(0, "right"), dtype=torch.float64)
+    solved, first = solve_toeplitz(lags, right)
+    torch.testing.assert_close(solve_by_first_column(first, right), solved)
+
+
+def test_innovations_are_those_of_the_cholesky_factor():
+    """For C = L L', the errors over their standard deviations are L^-1 x, and these deviations the diagonal of L."""
+    lags = covariances(4)
+    x = torch.randn(4, 2, 30, generator=random_stream(0, "x"), dtype=torch.float64)
+    errors, powers = innovations(lags, x)
+    factor = torch.linalg.cholesky(toeplitz.toeplitz(lags))
+    torch.testing.assert_close(powers.sqrt(), factor.diagonal(dim1=1, dim2=2))
+    expected = torch.linalg.solve_triangular(factor, x.mT, upper=False).mT
+    torch.testing.assert_close(errors / powers[:, None].sqrt(), expected)
