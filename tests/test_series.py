@@ -286,12 +286,14 @@ def test_a_forecast_draws_itself_after_its_series():
     plt = pytest.importorskip("matplotlib.pyplot")
     days = pd.date_range("2024", periods=60)
     for index in (days, days.to_period(), pd.RangeIndex(60)):
+        _, other = plt.subplots()
         axes = forecast(pd.Series(TIDE[:60], index), 5).plot(samples=20)
+        assert axes is not other
         series, line = axes.get_lines()
         assert series.get_ydata() == pytest.approx(TIDE[40:60])
         assert len(line.get_xdata()) == 5 and len(axes.collections) == 2
         assert line.get_xdata()[0] - series.get_xdata()[-1] == line.get_xdata()[1] - line.get_xdata()[0]
-        plt.close(axes.figure)
+        plt.close("all")
 
 
 def test_dates_that_fall_are_answered_with_a_warning():

@@ -35,7 +35,7 @@ class Forecast(pd.DataFrame):
             raise ValueError("expected a forecast of one series with its mean, as forecast() returns it")
         samples = max(50, _HISTORY * len(self)) if samples is None else samples
         before, ahead = _with_times(history.iloc[-samples:]), _with_times(self)
-        ax = before.plot(ax=ax, color="black", lw=1, label="series", x_compat=True)
+        ax = before.to_frame("series").plot(ax=ax, color="black", lw=1, x_compat=True)  # a table has axes of its own
         line = style.pop("color", "C0")
         for name in (column[3:] for column in self.columns if column.startswith("lo-")):
             low, high = (ahead[f"{end}-{name}"].to_numpy() for end in ("lo", "hi"))
