@@ -2,6 +2,7 @@ PYTHON ?= python3
 NB ?=
 GPUS ?= 1
 JOBS ?= -1
+HALF ?= development
 
 # Everything runs in the active environment if this checkout is installed there, as environment.yml does it, and else in
 # .venv, which is made when it is missing. What is active for something else stays as it is; make VENV=folder names any.
@@ -24,7 +25,7 @@ unexport MPLBACKEND JUPYTER_PATH
 # The tables that the report only reads, a target each (from nothing: an hour, half an hour, and minutes).
 TABLES := grid limit coverage measured tuning
 
-.PHONY: help setup report quick train tables $(TABLES) peers test colab site pdf lint lab badges bench lock clean
+.PHONY: help setup report quick train tables $(TABLES) peers benchmark test colab site pdf lint lab badges bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -91,6 +92,10 @@ peers: build/peers/ready ## score other libraries, in an environment of their ow
 	build/peers/bin/python -m experiments peers --jobs $(JOBS) $(if $(filter 1,$(ANEW)),--anew)
 	build/peers/bin/python -m pytest -q tests/experiments/test_peers.py
 
+benchmark: build/peers/ready ## forecast series of the world, ours and other libraries, in that environment (HALF=test; two hours)
+	build/peers/bin/python -m experiments benchmark --half $(HALF) --jobs $(JOBS)
+	build/peers/bin/python -m pytest -q tests/experiments/test_benchmark.py
+
 test: $(WITH)-test ## unit tests, and every published notebook against its outputs (nbval)
 	"$(BIN)/python" -m pytest tests results/notebooks -rs --numprocesses=logical --nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
@@ -122,7 +127,7 @@ badges: setup ## write the repository's URL from pyproject.toml into badges and 
 bench: setup ## measure speeds anew, as ratios, into results/benchmarks
 	"$(BIN)/python" -m experiments bench
 
-# Of the locks, the second is for make peers alone: its libraries ask for versions that the report would not take.
+# Of the locks, the second is for make peers and make benchmark, whose libraries ask for versions that the report would not take.
 REPORT_LOCK := $(foreach extra,report tracking cluster site,--extra $(extra)) $(foreach group,install test lint lab,--group $(group))
 RESOLVE = cp $(2) build/$(2) && build/uv/bin/uv pip compile pyproject.toml $(1) --universal --python-version 3.10 --no-header \
 	--no-annotate --strip-extras $(if $(UPGRADE),--upgrade) --quiet -o build/$(2) && \

@@ -33,10 +33,10 @@ def main():
     """Compute the tables that notebooks only read: parts that are missing or come from other code or settings."""
 
 
-def fill(module: str, only: tuple[str, ...], jobs: int, anew: bool, adopt: bool, status: bool) -> None:
+def fill(module: str, only: tuple[str, ...], jobs: int, anew: bool, adopt: bool, status: bool, **options: str) -> None:
     """Update the tables of a module, or report their status."""
     with nullcontext() if status else alone():
-        for table, keys, work in import_module(module).tables():
+        for table, keys, work in import_module(module).tables(**options):
             name = table.path.stem
             if anew:
                 table.forget(keys)
@@ -70,6 +70,20 @@ OPTIONS = [
 ]
 for _name, (_module, _what) in TABLES.items():
     main.add_command(click.Command(_name, params=OPTIONS, callback=partial(fill, _module), help=f"Make {_what}."))
+
+
+def benchmark(half: str, **options) -> None:
+    """Update the scores of a half, and print what they come to."""
+    from experiments.benchmark.tables import show
+
+    fill("experiments.benchmark.tables", half=half, **options)
+    if not options["only"]:
+        click.echo(show(half))
+
+
+_half = click.Option(["--half"], type=click.Choice(["development", "test"]), required=True, help="Series to forecast.")
+_what = "Make scores on measured series of public packages, ours and those of other libraries."
+main.add_command(click.Command("benchmark", params=[*OPTIONS, _half], callback=benchmark, help=_what))
 
 
 @main.command()

@@ -61,3 +61,25 @@ def relative_mase(method: Callable, series: dict[str, Series]) -> pd.DataFrame:
 def repeat(past: np.ndarray, one: Series) -> np.ndarray:
     """The seasonal naive forecast: the last season, again and again."""
     return np.resize(past[-one.seasons[0] :], one.horizon)
+
+
+def ratio(errors: np.ndarray, others: np.ndarray, draws: int = 10_000) -> tuple[float, float, float]:
+    """The geometric mean of errors / others, and the ends of its 95 % bootstrap interval over series."""
+    logs = np.log(errors / others)
+    means = np.random.default_rng(0).choice(logs, (draws, len(logs))).mean(axis=1)
+    return tuple(float(np.exp(value)) for value in (logs.mean(), *np.quantile(means, (0.025, 0.975))))
+
+
+def confidence_set(losses: pd.DataFrame) -> pd.Series:
+    """P-values of the model confidence set: methods above 0.1 are those that contain the best with 90 % confidence.
+
+    Args:
+        losses: a row for each series, which are independent of one another, and a column for each method.
+
+    Source: Hansen, Lunde and Nason (2011), by the arch package.
+    """
+    from arch.bootstrap import MCS
+
+    test = MCS(losses, size=0.1, reps=10_000, block_size=1, method="R", seed=0)
+    test.compute()
+    return test.pvalues["Pvalue"]

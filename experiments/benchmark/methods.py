@@ -1,0 +1,188 @@
+"""The methods of the benchmark: rivals of other libraries, given the season and not, the naive ones, and ours."""
+
+import inspect
+import signal
+from collections.abc import Callable
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import norm
+
+from experiments.benchmark.scoring import LEVELS
+from experiments.keys import key
+from harmonics_lib.forecasters.recurrence import linear_prediction
+from harmonics_lib.series import forecast
+
+OURS = "harmonics-lib"
+ENDS = {"lo": "low", "hi": "high"}
+SECONDS = 45  # for one fit of AutoARIMA
+ARIMA_SAMPLES, AUTOREG_LAGS = 600, 200  # the most that AutoARIMA reads, and the most lags that AutoReg tries
+PREDICTION_SAMPLES, PREDICTION_ORDER = 1600, 300  # the most that linear prediction reads, and its highest order
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method of the benchmark.
+
+    Attributes:
+        package: that it comes from.
+        given: "season", "nothing" or "detected".
+        settings: in words; a change of them computes its scores anew.
+        run: (past, horizon, seasons) -> a table with ``mean`` and, with intervals, ``lo-90``, ``hi-90`` and so on.
+    """
+
+    package: str
+    given: str
+    settings: str
+    run: Callable[[pd.Series, int, tuple[int, ...]], pd.DataFrame]
+
+    def key(self, data: str) -> str | None:
+        """Of ours, that of its code; of another library, that of its version and settings, or None where it is not."""
+        if self.package == OURS:
+            return key(self.run, data)
+        if not find_spec(self.package):
+            return None
+        return key(self.package, version(self.package), self.given, self.settings, data)
+
+
+def normal_intervals(mean: np.ndarray, deviation: np.ndarray) -> pd.DataFrame:
+    """A forecast with central intervals of normal distributions."""
+    ends = {f"{end}-{level}": mean + sign * norm.ppf(0.5 + level / 200) * deviation
+            for level in LEVELS for end, sign in (("lo", -1), ("hi", 1))}  # fmt: skip
+    return pd.DataFrame({"mean": mean} | ends)
+
+
+def seasonal_naive(past: pd.Series, horizon: int, seasons: tuple[int, ...], drift: bool = False) -> pd.DataFrame:
+    """The last season again and again, with or without the mean change; one season's errors add up over seasons.
+
+    Source: Hyndman and Athanasopoulos (2021), Forecasting: principles and practice, section 5.5.
+    """
+    values, season = past.to_numpy(), seasons[0]
+    ahead = np.arange(horizon) // season + 1
+    changes = values[season:] - values[:-season]
+    slope = changes.mean() if drift else 0.0
+    deviation = np.sqrt(np.square(changes - slope).mean() * ahead * (1 + drift * ahead * season / len(values)))
+    return normal_intervals(np.resize(values[-season:], horizon) + slope * ahead, deviation)
+
+
+@contextmanager
+def time_limit(seconds: int):
+    """Raise TimeoutError after so many seconds, in the main thread of a process."""
+
+    def late(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def model(name: str, past: pd.Series, horizon: int, seasons: tuple[int, ...], given: bool = True) -> pd.DataFrame:
+    """A model of statsforecast as it comes, with the shortest season, or with all if it takes several."""
+    from statsforecast import models
+
+    values, seasons = past.to_numpy(dtype=float), seasons if given else (1,)
+    values = values[-ARIMA_SAMPLES:] if name == "AutoARIMA" else values
+    several = [season for season in seasons if 2 * season < len(values)] or [1]
+    name = "AutoETS" if (name, several) == ("MSTL", [1]) else name  # of which it is made
+    made = getattr(models, name)(season_length=several if name in ("MSTL", "MFLES") else seasons[0])
+    level = None if name == "MFLES" else list(LEVELS)  # which has no intervals of its own
+    with time_limit(SECONDS) if name == "AutoARIMA" else nullcontext():
+        return pd.DataFrame(made.forecast(y=values, h=horizon, level=level))
+
+
+def median(past: pd.Series, horizon: int, seasons: tuple[int, ...]) -> pd.DataFrame:
+    """The median of four models, also of the ends of their intervals; one that fails is left out.
+
+    Source: Petropoulos and Svetunkov (2020).
+    """
+    tables = []
+    for name in ("AutoARIMA", "AutoETS", "AutoCES", "AutoTheta"):
+        with suppress(Exception):  # the library raises whatever its solvers do, and its own scores count it
+            tables.append(model(name, past, horizon, seasons))
+    return pd.concat(tables).groupby(level=0).median()
+
+
+def detected(name: str, past: pd.Series, horizon: int, seasons: tuple[int, ...]) -> pd.DataFrame:
+    """A model given the season that coreforecast finds."""
+    from coreforecast.seasonal import find_season_length
+
+    found = int(find_season_length(past.to_numpy(dtype=float), len(past) // 3)) or 1
+    if name == "seasonal naive":
+        return seasonal_naive(past, horizon, (found,))
+    return model(name, past, horizon, (found,))
+
+
+def autoreg(past: pd.Series, horizon: int, seasons: tuple[int, ...], given: bool = True) -> pd.DataFrame:
+    """Autoregression with as many lags as the AIC says, and a mean for each phase of the season if it is given."""
+    from statsmodels.tsa.ar_model import ar_select_order
+
+    values = past.to_numpy()
+    given = given and 1 < seasons[0] <= len(values) // 6
+    lags = min(len(values) // (6 if given else 3), AUTOREG_LAGS)
+    chosen = ar_select_order(values, lags, ic="aic", trend="c", seasonal=given, period=seasons[0] if given else None)
+    ahead = chosen.model.fit().get_prediction(len(values), len(values) + horizon - 1)
+    return normal_intervals(ahead.predicted_mean, ahead.se_mean)
+
+
+def ours(past: pd.Series, horizon: int, seasons: tuple[int, ...]) -> pd.DataFrame:
+    """``forecast``, which finds everything by itself."""
+    if "level" in inspect.signature(forecast).parameters:
+        return forecast(past, horizon, level=LEVELS)
+    tables = {level: forecast(past, horizon, coverage=level / 100) for level in LEVELS}
+    ends = {f"{short}-{level}": table[end] for level, table in tables.items() for short, end in ENDS.items()}
+    return pd.DataFrame({"mean": tables[LEVELS[0]]["mean"]} | ends)
+
+
+def long_linear_prediction(past: pd.Series, horizon: int, seasons: tuple[int, ...]) -> pd.DataFrame:
+    """Linear prediction from up to 1,600 samples, with a quarter of them as its order, at most 300."""
+    values = torch.from_numpy(past.to_numpy(dtype=float, copy=True))[None, -PREDICTION_SAMPLES:]
+    level = values.mean()
+    method = linear_prediction(min(values.shape[1] // 4, PREDICTION_ORDER))
+    return pd.DataFrame({"mean": (level + method(values - level, horizon))[0].numpy()})
+
+
+def _models(names: tuple[str, ...], given: str, run: Callable, suffix: str, settings: str) -> dict[str, Method]:
+    words = {
+        "AutoARIMA": f"the last {ARIMA_SAMPLES} samples, {SECONDS} s",
+        "MSTL": "all seasons, AutoETS where there is none",
+        "MFLES": "all seasons",
+    }
+    return {
+        f"{name}{suffix}": Method(
+            "statsforecast", given, ", ".join(filter(None, [settings, words.get(name, "")])), partial(run, name)
+        )
+        for name in names
+    }
+
+
+STATSFORECAST = ("AutoARIMA", "AutoETS", "AutoCES", "AutoTheta", "MFLES")
+#: By name: every method of the benchmark.
+METHODS: dict[str, Method] = {
+    "naive": Method(OURS, "nothing", "", lambda past, horizon, seasons: seasonal_naive(past, horizon, (1,))),
+    "seasonal naive": Method(OURS, "season", "", seasonal_naive),
+    "seasonal naive, drift": Method(OURS, "season", "", partial(seasonal_naive, drift=True)),
+    **_models((*STATSFORECAST, "MSTL"), "season", model, ", season", "as it comes"),
+    "median of four, season": Method("statsforecast", "season", "AutoARIMA, AutoETS, AutoCES, AutoTheta", median),
+    "AutoReg, season": Method("statsmodels", "season", f"AIC, up to N / 6 and {AUTOREG_LAGS} lags", autoreg),
+    **_models(STATSFORECAST, "nothing", partial(model, given=False), "", "as it comes"),
+    "AutoReg": Method(
+        "statsmodels", "nothing", f"AIC, up to N / 3 and {AUTOREG_LAGS} lags", partial(autoreg, given=False)
+    ),
+    **_models(("AutoETS", "MSTL"), "detected", detected, ", detected season", "season by coreforecast"),
+    "seasonal naive, detected season": Method(
+        "statsforecast", "detected", "season by coreforecast", partial(detected, "seasonal naive")
+    ),
+    "linear prediction": Method(OURS, "nothing", "", long_linear_prediction),
+    "forecast": Method(OURS, "nothing", "", ours),
+}
