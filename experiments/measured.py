@@ -42,6 +42,7 @@ METHODS = (
     "sparse Bayesian, long periods",
     "sparse Bayesian, long periods, level",
     "sparse Bayesian, differences",
+    "lines with width",
     "noise network",
 )
 SHORT = ("small LSTM", "seq2seq GRU", "curriculum GRU", "curriculum GRU, 2 to 99")  # they read 100 samples

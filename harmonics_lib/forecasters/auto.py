@@ -9,15 +9,19 @@ from torch import Tensor
 
 from harmonics_lib.arguments import describe
 from harmonics_lib.forecasters.base import DistributionForecaster
+from harmonics_lib.forecasters.broad import broad_lines
 from harmonics_lib.forecasters.nonlinear import SinusoidFit, continue_sinusoids
-from harmonics_lib.forecasters.recurrence import continue_clean
+from harmonics_lib.forecasters.recurrence import continue_clean, linear_prediction
 from harmonics_lib.forecasters.sparse import CHUNK, LONGEST, Inference, infer
 from harmonics_lib.forecasters.window import Window
+from harmonics_lib.forecasters.wrappers import differenced
 from harmonics_lib.signals.process import HarmonicProcess
 from harmonics_lib.signals.waves import exponentials
 
 _MOST_PAIRED = 200  # whole periods, for which all pairs are enumerated; for more, single ones only
 _MOST_SINGLE = 1000  # whole periods that are enumerated; their inner products take 32 MB
+_SPLIT = 24  # samples of a window whose first three quarters are long enough for every model
+_ORDER = 66  # of the linear prediction of changes, at most: two thirds of 100 samples
 _MOST = 5  # sinusoids that nonlinear least squares may find
 
 
@@ -29,6 +33,11 @@ class auto_forecaster(DistributionForecaster):
     of two models. The model of many components is sparse Bayesian inference. The model of few
     components is the exact posterior over all choices of one or two whole periods, or nonlinear
     least squares for continuous periods. The weight is the probability of few components (see ``Odds``).
+
+    Without a process, lines with width and linear prediction of the changes stand beside the model of many
+    components, because a measured level wanders and its lines decay. The weights of the three are the
+    inverse squared errors over the last quarter of the window. A clean window's standard deviation is the
+    error by which its recurrence was found to hold.
 
     Only the last 2,000 samples of a window are used. If a process has more than 1,000 whole
     periods, the model of few components is nonlinear least squares, too.
@@ -63,19 +72,21 @@ class auto_forecaster(DistributionForecaster):
     def _distribution(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
         window = window.recent(LONGEST)
         window = window if self.process else window.centred()
-        mean, clean = continue_clean(window, horizon, order=0 if self.process else 2)
-        std, noise = torch.zeros_like(mean), torch.zeros_like(window.unit)
+        mean, clean, error = continue_clean(window, horizon, order=0 if self.process else 2)
+        std, noise = error[:, None].expand(-1, horizon).clone(), torch.zeros_like(window.unit)
         for rows in (~clean).nonzero()[:, 0].split(CHUNK):
             if len(rows):
                 mean[rows], std[rows], noise[rows] = self._average(window[rows], horizon)
         return mean + window.level, std, noise
 
     def _average(self, window: Window, horizon: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean and standard deviation of the average of both models, and that of the noise, for noisy windows."""
+        """Mean and standard deviation of the average of the models, and that of the noise, for noisy windows."""
         few, many = few_and_many(window, horizon, self.process)
-        probability, apart = Odds().probability(few)[:, None], few.mean - many.mean
-        std = (many.std.square() + probability * (1 - probability) * apart.square()).sqrt()
-        return many.mean + probability * apart, std, many.noise
+        probability = Odds().probability(few)[:, None]
+        mean, std = (many.mean, many.std) if self.process else _beside_lines(window, horizon, many)
+        apart = few.mean - mean
+        std = (std.square() + probability * (1 - probability) * apart.square()).sqrt()
+        return mean + probability * apart, std, many.noise
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,32 @@ def few_and_many(window: Window, horizon: int, process: HarmonicProcess | None) 
     before, after = many.trend.split([length, horizon], dim=1)
     few = _few(window if process else window.minus(before), horizon, prior, many.noise[:, 0].square())
     return replace(few, mean=few.mean + after), many
+
+
+def _beside_lines(window: Window, horizon: int, many: Inference) -> tuple[Tensor, Tensor]:
+    """(B, H) mean and standard deviation of an average of sinusoids, lines with width and a recurrence of the changes.
+
+    Weights are the inverse squared errors of the three over the last quarter of the window, given the rest.
+    A window too short to be split leaves the sinusoids alone.
+    """
+    held = max(2, window.x.shape[1] // 4)
+    if window.x.shape[1] < _SPLIT:
+        return many.mean, many.std
+    past, later = Window(window.x[:, :-held], window.unit).centred(), window.x[:, -held:]
+    earlier = torch.stack([few_and_many(past, held, None)[1].mean + past.level, *_others(window.x[:, :-held], held)])
+    errors = (earlier - later).square().mean(dim=2)
+    weights = 1 / errors.clamp_min(torch.finfo(errors.dtype).tiny)
+    weights = (weights / weights.sum(dim=0))[..., None]
+    means = torch.stack([many.mean, *_others(window.x, horizon)])
+    mean = (weights * means).sum(dim=0)
+    between = (weights * (means - mean).square()).sum(dim=0)
+    return mean, (many.std.square() + between).sqrt()
+
+
+def _others(x: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+    """(B, H) forecasts of windows (B, N) by lines with width and by linear prediction of the changes."""
+    order = min(_ORDER, 2 * (x.shape[1] - 1) // 3)
+    return broad_lines()(x, horizon), differenced(linear_prediction(order))(x, horizon)
 
 
 def _few(window: Window, horizon: int, process: HarmonicProcess, noise: Tensor) -> Few:

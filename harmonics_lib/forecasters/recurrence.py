@@ -208,8 +208,8 @@ def project_rank(x: Tensor, ranks: Tensor) -> Tensor:
     return shifted.sum(dim=1) / count
 
 
-def continue_clean(window: Window, horizon: int, order: int = 0) -> tuple[Tensor, Tensor]:
-    """(B, horizon) continuations of clean windows, 0 for other windows, and (B,) which windows are clean.
+def continue_clean(window: Window, horizon: int, order: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, horizon) continuations of clean windows, 0 for others; (B,) which windows are clean; (B,) their test's error.
 
     A window counts as clean if its recurrence (Tufts and Kumaresan 1982), estimated without its first
     tenth, continues it backward over that tenth with an error of at most 1e-3 of the peak. For such a
@@ -221,12 +221,14 @@ def continue_clean(window: Window, horizon: int, order: int = 0) -> tuple[Tensor
     """
     x = window.x / window.peak
     ahead, clean = x.new_zeros(len(x), horizon), window.once(noise_level) < _PERHAPS_CLEAN * window.peak[:, 0]
+    error = x.new_zeros(len(x))
     if clean.any():
         tenth = max(5, x.shape[1] // 10)
         ahead[clean] = _differenced_recurrence(x[clean], horizon, order)
         deviation = _error(x[clean].flip(1), tenth, 0) if order == 0 else _largest_error(x[clean], ahead[clean], order)
-        clean[clean.clone()] = deviation < _LARGEST_ERROR
-    return window.peak * ahead * clean[:, None], clean
+        error[clean] = deviation
+        clean = clean & (error < _LARGEST_ERROR)
+    return window.peak * ahead * clean[:, None], clean, window.peak[:, 0] * error * clean
 
 
 def _largest_error(x: Tensor, ahead: Tensor, order: int) -> Tensor:

@@ -157,3 +157,25 @@ def test_the_unit_of_a_window_is_of_no_consequence():
     for process in (WHOLE, None):
         forecast = auto_forecaster(process)
         assert torch.allclose(forecast(1e-6 * past, 10), 1e-6 * forecast(past, 10), rtol=1e-4, atol=1e-12)
+
+
+@pytest.mark.parametrize("process", [None, ANY], ids=["nothing", "any period"])
+def test_little_noise_is_no_certainty(process):
+    """Noise of 1e-4 counts as clean; the errors are then of the size of the standard deviation, which is above 0."""
+    batch = HarmonicProcess((1, 3), (5, 30), False, 1e-4).sample(
+        50, 120, lookback=100, generator=random_stream(0, "little")
+    )
+    prediction = auto_forecaster(process).distribution(batch.past.double(), 20)
+    ratio = (prediction.mean - batch.future).abs() / prediction.std
+    assert (ratio < 3).double().mean() > 0.7
+    assert prediction.std.median() < 1e-3
+
+
+def test_given_nothing_coloured_noise_is_not_taken_for_waves():
+    x = torch.randn(40, 300, generator=random_stream(0, "noise"), dtype=torch.float64)
+    for n in range(1, 300):
+        x[:, n] += 0.9 * x[:, n - 1]
+    past, future = x[:, -124:-24], x[:, -24:]
+    waves = sparse_bayesian(HarmonicProcess((1, 45), (2, 1000), integer_periods=False), trend="line")
+    error, of_waves = ((method(past, 24) - future).square().mean() for method in (auto_forecaster(), waves))
+    assert error < 0.9 * of_waves
