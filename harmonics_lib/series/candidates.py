@@ -8,69 +8,29 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 
 from harmonics_lib.forecasters.base import ForecastFunction, UnstableForecast
+from harmonics_lib.forecasters.broad import broad_lines
 from harmonics_lib.forecasters.estimates import noise_level
+from harmonics_lib.series.lines import given_lines
+from harmonics_lib.series.origins import Candidate, Past, grouped
 from harmonics_lib.series.recurrence import burg_weights, linear_prediction_weights, predict
 
-LONGEST = 1600  # samples that a recurrence is estimated from
+LONGEST = 2000  # samples that a recurrence is estimated from
 _CYCLES = 8  # of a season that its profile is estimated from, if they are longer than that
-_HIGHEST = 300  # order of a recurrence
+_HIGHEST = 400  # order of a recurrence: it spans a year of days and a week of half hours
 _HIGHEST_BURG = 66
 _FEWEST = 12  # samples that a recurrence needs
-_GROUP = 5  # origins that one estimate serves
-_LOGARITHMS = 1.3  # ratio of the largest to the smallest sample, below which logarithms change nothing
-
-
-@dataclass(frozen=True)
-class Past:
-    """A series and the origins from which it is forecast.
-
-    Attributes:
-        x: (N,) samples.
-        ends: (n,) numbers of samples before each origin, in ascending order.
-    """
-
-    x: np.ndarray
-    ends: np.ndarray
-
-    def groups(self) -> Iterator[tuple[slice, Past]]:
-        """Neighbouring origins that share an estimate, as rows and a past of their own; the last origin is alone."""
-        last = len(self.ends) - 1
-        for start in [*range(0, last, _GROUP), last]:
-            rows = slice(start, max(start + 1, min(start + _GROUP, last)))
-            yield rows, replace(self, ends=self.ends[rows])
-
-    @property
-    def first(self) -> int:
-        """Samples before the first origin, from which an estimate for all origins is made."""
-        return int(self.ends[0])
-
-    def changes(self, lag: int = 1) -> Past:
-        """The changes over ``lag`` samples, from the same origins."""
-        return Past(self.x[lag:] - self.x[:-lag], self.ends - lag)
-
-
-Candidate = Callable[[Past, int], np.ndarray]
-
-
-def grouped(estimate: Callable[[Past, int], np.ndarray], fewest: int) -> Candidate:
-    """A candidate from one that needs ``fewest`` samples before the first origin and estimates what it needs once."""
-
-    def candidate(past: Past, horizon: int) -> np.ndarray:
-        ahead = np.full((len(past.ends), horizon), math.nan)
-        for rows, part in past.groups():
-            if part.first >= fewest:
-                ahead[rows] = estimate(part, horizon)
-        return ahead
-
-    return candidate
+_GROUP = 5  # origins, of which a slow candidate forecasts from one
+_LOW = 10  # samples for each weight of a recurrence of low order
+_BROAD = 500  # samples up to which lines with width are tried: of longer series linear prediction learns as much
+_LOGARITHMS = 2.0  # ratio of the largest to the smallest sample, below which logarithms change nothing
 
 
 def persistence(past: Past, horizon: int) -> np.ndarray:
@@ -180,44 +140,80 @@ def _profile(x: np.ndarray, season: int) -> np.ndarray:
 
 
 def windowed(forecaster: ForecastFunction, longest: int) -> Candidate:
-    """A forecaster of the library, given the last samples before each origin: as many as before the first one."""
+    """A forecaster of the library, given the last samples before each origin: as many as before the first one.
+
+    If it refuses a window or has no finite forecast, the candidate has none.
+    """
 
     def ahead_of(past: Past, horizon: int) -> np.ndarray:
         size = min(longest, past.first)
         windows = torch.from_numpy(past.x[past.ends[:, None] - size + np.arange(size)])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UnstableForecast)
-            return forecaster(windows, horizon).numpy()
+            try:
+                return forecaster(windows, horizon).numpy()
+            except ValueError:
+                return np.full((len(windows), horizon), math.nan)
 
     return ahead_of
 
 
-def candidates(x: np.ndarray, seasons: Iterable[int], periods: Iterable[float] = ()) -> dict[str, Candidate]:
-    """The candidates of a series by name, without those that its length rules out."""
+def at_every(count: int, candidate: Candidate) -> Candidate:
+    """A slow candidate at every so many origins, counted from the last one, and NaN at the others."""
+
+    def ahead_of(past: Past, horizon: int) -> np.ndarray:
+        ahead, last = np.full((len(past.ends), horizon), math.nan), len(past.ends) - 1
+        earlier = np.arange(last - count, -1, -count)[::-1]
+        for rows in (earlier, [last]):  # the last one may read more
+            if len(rows):
+                ahead[rows] = candidate(replace(past, ends=past.ends[rows]), horizon)
+        return ahead
+
+    return ahead_of
+
+
+def candidates(x: np.ndarray, seasons: Iterable[int], periods: Sequence[float] = ()) -> dict[str, Candidate]:
+    """The candidates of a series by name."""
     named: dict[str, Candidate] = {"last sample": persistence, "drift": drift, "mean": mean}
-    level = dict(_level_candidates(x))
-    named |= level
-    for season in seasons:
-        named |= {f"season {season}, {name}": one for name, one in _seasonal_candidates(season).items()}
+    if len(x) < 2 * _FEWEST:
+        return named
+    inner = grouped(burg, _FEWEST)
+    named["linear prediction of changes"] = of_changes(_linear_prediction(np.diff(x)))
+    named["autoregression of changes"] = of_changes(inner)
+    if len(x) <= _BROAD:
+        named["lines with width"] = at_every(_GROUP, windowed(broad_lines(), _BROAD))
+    named |= _level_candidates(x, seasons)
+    if periods:
+        named["given periods"] = partial(given_lines, periods=list(periods))
     if x.min() > 0 and x.max() > _LOGARITHMS * x.min():
-        logarithms = dict(_level_candidates(np.log(x)))
-        for season in seasons:
-            logarithms |= {f"season {season}, {name}": one for name, one in _seasonal_candidates(season).items()}
+        logarithms = _level_candidates(np.log(x), seasons)
         named |= {f"logarithms, {name}": of_logarithms(candidate) for name, candidate in logarithms.items()}
     return named
 
 
-def _level_candidates(x: np.ndarray) -> Iterator[tuple[str, Candidate]]:
-    """Recurrences of the samples and of their changes."""
-    if len(x) < 2 * _FEWEST:
-        return
-    for name, part, wrap in (("", x, lambda one: one), (" of changes", np.diff(x), of_changes)):
-        noise = _noise(part[-LONGEST:])
-        yield f"linear prediction{name}", wrap(grouped(partial(linear_prediction, noise=noise), _FEWEST))
-        if not name:
-            about_mean = partial(linear_prediction, noise=noise, about_mean=True)
-            yield "linear prediction about the mean", grouped(about_mean, _FEWEST)
-        yield f"autoregression{name}", wrap(grouped(burg, _FEWEST))
+def _level_candidates(x: np.ndarray, seasons: Iterable[int]) -> dict[str, Candidate]:
+    """The candidates that are good for logarithms, too."""
+    inner, named = grouped(burg, _FEWEST), {"autoregression": grouped(burg, _FEWEST)}
+    named["linear prediction"] = _linear_prediction(x)
+    named["linear prediction about the mean"] = _linear_prediction(x, about_mean=True)
+    named["linear prediction of low order"] = _linear_prediction(x, about_mean=True, share=_LOW)
+    for season in seasons:
+        enough = 2 * season + _FEWEST
+        named |= {
+            f"season {season}, repeated": partial(seasonal_naive, season=season),
+            f"season {season}, drift": partial(seasonal_drift, season=season),
+            f"season {season}, changes": partial(seasonal_changes, season=season, of=inner),
+            f"season {season}, profile": grouped(partial(beside_profile, season=season, of=burg), enough),
+            f"season {season}, profile and changes": grouped(
+                partial(beside_profile, season=season, of=of_changes(burg)), enough
+            ),
+        }
+    return named
+
+
+def _linear_prediction(x: np.ndarray, **settings) -> Candidate:
+    """Linear prediction of x (N,), whose noise is estimated once."""
+    return grouped(partial(linear_prediction, noise=_noise(x[-LONGEST:]), **settings), _FEWEST)
 
 
 def _noise(x: np.ndarray) -> float:
@@ -225,14 +221,3 @@ def _noise(x: np.ndarray) -> float:
     rest = x - x.mean()
     peak = np.abs(rest).max() or 1.0
     return peak * float(noise_level(torch.from_numpy(rest[None] / peak))[0])
-
-
-def _seasonal_candidates(season: int) -> dict[str, Candidate]:
-    inner = grouped(burg, _FEWEST)
-    return {
-        "repeated": partial(seasonal_naive, season=season),
-        "drift": partial(seasonal_drift, season=season),
-        "changes": partial(seasonal_changes, season=season, of=inner),
-        "profile": grouped(partial(beside_profile, season=season, of=burg), 2 * season + _FEWEST),
-        "profile, changes": grouped(partial(beside_profile, season=season, of=of_changes(burg)), 2 * season + _FEWEST),
-    }

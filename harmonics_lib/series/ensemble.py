@@ -16,7 +16,8 @@ import numpy as np
 from harmonics_lib.forecasters.auto import auto_forecaster
 from harmonics_lib.forecasters.recurrence import continue_clean
 from harmonics_lib.forecasters.window import Window
-from harmonics_lib.series.candidates import Candidate, Past, candidates, windowed
+from harmonics_lib.series.candidates import candidates, windowed
+from harmonics_lib.series.origins import Candidate, Past
 from harmonics_lib.series.samples import Samples
 from harmonics_lib.series.seasons import seasons_of
 
@@ -28,9 +29,9 @@ _POWER = 6  # weights are errors to the power of -6
 _FADING = 1.0  # the first origin counts 1/e of what the last one does
 _RECENT = 50  # samples whose mean absolute change is the scale of the errors
 _FLOOR = 0.1  # of the mean absolute change of all samples, added to that scale
-_RATIO = 2.0  # of the present scale to an earlier one, at most
+_RATIO = 3.0  # of the present scale to an earlier one, at most
 _TAIL = 5  # degrees of freedom of Student's t, whose quantiles extend the largest errors
-_INDEPENDENT = 2.0  # errors over as many steps as their horizon, which overlap, count as two
+_INDEPENDENT = 1.0  # errors that are closer to one another than their horizon overlap and count as one
 _LEAST = 0.5  # of the quantile of normal errors with the same mean absolute error: no interval is narrower
 _CLEAN = 200  # samples of a window that is continued to within rounding if it has no noise
 
@@ -88,7 +89,7 @@ def _limits(past: Past, horizon: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _scale(past: Past) -> np.ndarray:
-    """(n,) recent mean absolute changes before the origins; within twice the present one, the last."""
+    """(n,) recent mean absolute changes before the origins; within three times the present one, the last."""
     changes = np.cumsum(np.r_[0.0, np.abs(np.diff(past.x))])  # up to each sample
     start = np.maximum(past.ends - 1 - _RECENT, 0)
     recent = (changes[past.ends - 1] - changes[start]) / np.maximum(past.ends - 1 - start, 1)
@@ -120,29 +121,28 @@ class Ensemble:
     def __init__(self, past: Past, ahead: Mapping[str, np.ndarray], future, scale: np.ndarray, reach: np.ndarray):
         self.past, self.names, self.reach, self.steps = past, list(ahead), reach, future.shape[1]
         self.ahead = np.stack(list(ahead.values()))  # (C, n + 1, H)
-        ratio = scale[-1] / scale[:-1]  # (n,)
-        errors = (self.ahead[:, :-1, : self.steps] - future) * ratio[:, None]  # (C, n, steps)
-        counted = np.isfinite(errors) * np.exp(-_FADING * np.arange(len(future))[::-1] / len(future))[:, None]
-        squares, counts = np.cumsum(np.where(counted > 0, errors, 0.0) ** 2 * counted, 2), np.cumsum(counted, 2)
-        self.weights = self._weights(squares.sum(axis=1), counts.sum(axis=1), self.ahead[:, -1])  # (C, H)
+        ratio = scale[-1] / scale[:-1, None]  # (n, 1)
+        errors = np.abs(self.ahead[:, :-1, : self.steps] - future) * ratio  # (C, n, steps)
+        fading = np.exp(-_FADING * np.arange(len(future))[::-1] / len(future))[:, None]
+        own, usual = (np.cumsum(part * fading, axis=2) for part in _comparable(errors))
+        self.weights = self._weights(own.sum(axis=1), usual.sum(axis=1), self.ahead[:, -1])  # (C, H)
         self.mean = _average(self.weights, self.ahead[:, -1])
         rest = np.empty_like(future)
         for row in range(len(future)):  # each forecast from an earlier origin has weights without its own errors
-            other_squares, other_counts = (part.sum(axis=1) - part[:, row] for part in (squares, counts))
+            others = [part.sum(axis=1) - part[:, row] for part in (own, usual)]
             part = self.ahead[:, row, : self.steps]
-            rest[row] = _average(self._weights(other_squares, other_counts, part), part)
-        self.errors = np.abs(rest - future) * ratio[:, None]  # (n, steps), NaN where unknown
+            rest[row] = _average(self._weights(others[0], others[1], part), part)
+        self.errors = np.abs(rest - future) * ratio  # (n, steps), NaN where unknown
 
     @staticmethod
-    def _weights(squares: np.ndarray, counts: np.ndarray, ahead: np.ndarray) -> np.ndarray:
-        """(C, H) weights from sums of squared errors and their counts (C, steps); 0 where ``ahead`` (C, H) is NaN."""
-        steps, horizon = squares.shape[1], ahead.shape[1]
-        later = np.minimum(np.arange(horizon), steps - 1)
-        squares, counts = squares[:, later], counts[:, later]
-        usable = np.isfinite(ahead) & (counts > 0)
-        root = np.sqrt(np.where(usable, squares / np.maximum(counts, 1e-9), math.inf))
-        least = np.maximum(root.min(axis=0), 1e-150)
-        raw = np.where(usable, np.maximum(root / least, 1.0) ** -_POWER, 0.0)
+    def _weights(own: np.ndarray, usual: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+        """(C, H) weights from sums of errors (C, steps), own and usual ones; 0 where ``ahead`` (C, H) is NaN."""
+        later = np.minimum(np.arange(ahead.shape[1]), own.shape[1] - 1)
+        own, usual = own[:, later], usual[:, later]
+        usable = np.isfinite(ahead) & (usual > 0)
+        relative = np.where(usable, own / np.where(usual > 0, usual, 1.0), math.inf)
+        least = np.clip(relative.min(axis=0), 1e-150, 1e150)
+        raw = np.where(usable, np.maximum(relative / least, 1.0) ** -_POWER, 0.0)
         raw = np.where(raw.sum(axis=0) > 0, raw, np.isfinite(ahead))
         return raw / raw.sum(axis=0)
 
@@ -186,6 +186,18 @@ class Ensemble:
             "interval": "conformal, from the errors of the average at the earlier origins",
             "largest conformal level": round(100 * len(self.errors) / (len(self.errors) + 1), 1),
         }
+
+
+def _comparable(errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Errors (C, n, steps) and those of the usual candidate at the same places; 0 where a candidate has none.
+
+    The usual error is the mean of the candidates that have a forecast from every origin. Candidates that
+    lack some are compared with it where they have one.
+    """
+    known = np.isfinite(errors)
+    own = np.where(known, errors, 0.0)
+    complete = known.sum(axis=(1, 2)) == known[0].sum()
+    return own, known * own[complete].mean(axis=0)
 
 
 def _average(weights: np.ndarray, ahead: np.ndarray) -> np.ndarray:

@@ -35,10 +35,10 @@ def forecast(
 ) -> pd.DataFrame:
     """The next samples of a series, or of several, with intervals.
 
-    The forecast is an average of candidates: linear prediction of the samples, of their changes and of
-    their logarithms; the last sample, the last season and their drifts; recurrences beside a season.
-    Each candidate forecasts the series itself from up to 40 earlier origins. The smaller its error up to a step,
-    the larger is its weight at that step.
+    The forecast is an average of candidates: linear prediction and autoregression of the samples, of their
+    changes and of their logarithms; lines with width; the last sample, the mean and the drift; the last season,
+    its drift, its changes, and recurrences beside its profile. Each candidate forecasts the series itself
+    from up to 40 earlier origins. The smaller its mean absolute error up to a step, the larger is its weight there.
 
     The intervals come from the errors of the average at those origins (conformal prediction), scaled by the recent
     mean absolute change. No forecast takes part in its own weights. Beyond the largest error, Student's t
@@ -51,8 +51,8 @@ def forecast(
             and ``y``, or one with a column for each series.
         horizon: number of samples to forecast, at most 10,000.
         level: nominal share of future samples inside an interval, in percent; one, several or None for no interval.
-        seasons: lengths in samples of seasons to try, such as ``[24, 168]``, in addition to those that the
-            frequency of the index and the autocorrelation suggest.
+        seasons: lengths in samples of seasons to try, such as ``[24, 168]``, beside those of the index: a minute,
+            an hour, a day, a week and a year. Without either, the autocorrelation suggests some.
         periods: periods in samples of sinusoids that the series may contain, such as those of the tides.
         coverage: deprecated: a share, such as 0.9, of one interval with the ends ``low`` and ``high``.
         n_jobs: processes for several series, as in joblib; None for joblib's setting.

@@ -6,21 +6,22 @@ from collections.abc import Iterable
 
 import numpy as np
 
-_MOST = 4  # seasons that are tried
 _LEAST = 0.2  # autocorrelation of a season
 _READ = 5000  # samples
 
 
 def seasons_of(x: np.ndarray, given: Iterable[int]) -> list[int]:
-    """Lengths of seasons to try: those that are given, and the largest autocorrelations of samples x (N,).
+    """Lengths of seasons to try: those that are given, or else the largest autocorrelations of samples x (N,).
 
     Seasons of which the series does not contain two are left out.
     """
-    x = x[-_READ:]
     fitting = [season for season in dict.fromkeys(given) if 2 * season <= len(x)]
+    if fitting:
+        return fitting
+    x = x[-_READ:]
     line = np.polyval(np.polyfit(np.arange(len(x)), x, 1), np.arange(len(x)))
     likely = [peak for peak in map(_peak, (np.diff(x), x - line)) if peak is not None]
-    return list(dict.fromkeys([*fitting, *likely]))[:_MOST]
+    return list(dict.fromkeys(likely))
 
 
 def _peak(x: np.ndarray) -> int | None:
