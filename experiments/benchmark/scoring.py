@@ -31,13 +31,12 @@ def score(past: pd.Series, future: pd.Series, seasons: tuple[int, ...], table: p
     truth, season = future.to_numpy(), seasons[0]
     scale = naive_scale(past.to_numpy(), season)
     scores = {"mase": float(np.abs(truth - table["mean"].to_numpy()).mean() / scale)}
-    for level in LEVELS:
-        if f"lo-{level}" in table:
-            low, high = (table[f"{end}-{level}"].to_numpy() for end in ("lo", "hi"))
-            scores[f"cover{level}"] = float(((low <= truth) & (truth <= high)).mean())
-            if level == 90:
-                scores["msis"] = interval_score(truth, low, high, 0.9) / scale
-    return scores
+    stated = [level for level in LEVELS if f"lo-{level}" in table]
+    ends = {level: [table[f"{end}-{level}"].to_numpy() for end in ("lo", "hi")] for level in stated}
+    if 90 in ends:
+        scores["msis"] = interval_score(truth, *ends[90], 0.9) / scale
+    inside = {level: ((low <= truth) & (truth <= high)).mean() for level, (low, high) in ends.items()}
+    return scores | {f"cover{level}": float(share) for level, share in inside.items()}
 
 
 def relative_mase(method: Callable, series: dict[str, Series]) -> pd.DataFrame:

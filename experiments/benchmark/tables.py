@@ -57,6 +57,7 @@ def score_window(name: str, past: pd.Series, future: pd.Series, seasons: tuple[i
     seconds = time.perf_counter() - begun
     if failed:
         ahead = seasonal_naive(past, len(future), seasons)
+    seconds = ahead.attrs.get("seconds", seconds)
     return score(past, future, seasons, ahead) | {"seconds": seconds, "failed": failed}
 
 
