@@ -26,6 +26,8 @@ TABLES = {
     "a row for each series and each of 100 samples in a row (make measured)",
     "worlds": "mean squared errors of 24 steps in worlds that break assumptions of the methods, a row a method, world "
     "and window (make worlds)",
+    "benchmark_development": "scores of every method on each series that methods may be tuned on, means over origins: "
+    "see experiments.benchmark.tables for the columns (make benchmark)",
     "tuning": "errors under other constants than those that were tuned: see experiments.tuning for the columns "
     "(make tuning)",
     "expected_errors": "errors of sparse Bayesian inference beside those that the loss of the noise network expects, "
