@@ -22,6 +22,7 @@ TABLES = {
     "measured": ("experiments.measured", "errors of every method on the measured series"),
     "worlds": ("experiments.worlds", "errors of methods in worlds that break their assumptions"),
     "tuning": ("experiments.tuning", "errors under other constants than those that were tuned"),
+    "constants": ("experiments.benchmark.constants", "errors of forecast under other constants"),
     "peers": (
         "experiments.peers.tables",
         "errors of other libraries, where they are installed, and of ours beside them",

@@ -29,7 +29,7 @@ _HIGHEST_BURG = 66
 _FEWEST = 12  # samples that a recurrence needs
 _GROUP = 5  # origins, of which a slow candidate forecasts from one
 _LOW = 10  # samples for each weight of a recurrence of low order
-_BROAD = 500  # samples up to which lines with width are tried: of longer series linear prediction learns as much
+_BROAD = 200  # samples up to which lines with width are tried: of longer series linear prediction learns as much
 _LOGARITHMS = 2.0  # ratio of the largest to the smallest sample, below which logarithms change nothing
 
 

@@ -7,6 +7,8 @@ costs half of the digits, so a series without noise has a candidate of its own.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -57,19 +59,20 @@ def burg_weights(x: np.ndarray, most: int) -> np.ndarray:
     """
     length, power = len(x), max(float(np.mean(x**2)), np.finfo(float).tiny)
     forward, backward, error = x[1:], x[:-1], power
-    weights, best, chosen = np.zeros(0), length * np.log(power) + CRITERIA["aicc"](0, length), np.zeros(most)
+    weights = chosen = np.zeros(0)
+    best = length * math.log(power) + CRITERIA["aicc"](0, length)
     for order in range(1, min(most, length - 3) + 1):
         energy = forward @ forward + backward @ backward
         if energy <= 1e-28 * length * power:  # what is left is rounding
             break
         reflection = 2 * (forward @ backward) / energy
-        weights = np.r_[weights - reflection * weights[::-1], reflection]
+        weights = np.append(weights - reflection * weights[::-1], reflection)
         error = max(error * (1 - reflection**2), 1e-28 * power)
         forward, backward = (forward - reflection * backward)[1:], (backward - reflection * forward)[:-1]
-        value = length * np.log(error) + CRITERIA["aicc"](order, length)
+        value = length * math.log(error) + CRITERIA["aicc"](order, length)
         if value < best:
-            best, chosen = value, np.pad(weights, (0, most - order))
-    return chosen
+            best, chosen = value, weights
+    return np.append(chosen, np.zeros(most - len(chosen)))
 
 
 def predict(x: np.ndarray, weights: np.ndarray, ends: np.ndarray, horizon: int) -> np.ndarray:
