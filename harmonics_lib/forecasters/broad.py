@@ -182,7 +182,12 @@ class _Model:
         v, u = self.atoms.correlate(explained).clamp_min(0), self.atoms.correlate(expected).clamp_min(0)
         weights = self.weights * (v + _UNKNOWN) / (u + _UNKNOWN)
         white = self.white * explained[:, :1] / expected[:, :1]
-        return _Model.of(self.x, self.atoms, weights, white.clamp_min(_LEAST))
+        new = _Model.of(self.x, self.atoms, weights, white.clamp_min(_LEAST))
+        good = (new.first.isfinite() & new.y.isfinite()).all(dim=1, keepdim=True)
+        if good.all():
+            return new
+        kept = torch.where(good, weights, self.weights)  # an update that rounding errors spoil is left out
+        return _Model.of(self.x, self.atoms, kept, torch.where(good, new.white, self.white))
 
     def forecast(self) -> Tensor:
         """(B, H) the conditional mean of the continuation."""
@@ -220,7 +225,8 @@ def _log_densities(models: list[_Model], x: Tensor) -> Tensor:
     sums = torch.stack([powers.log(), of_x.square(), of_x * of_level, of_level.square()]).cumsum(dim=2)[..., ends]
     determinant, square, cross, precision = sums  # (U B, 2)
     log_likelihood = -0.5 * (determinant + precision.log() + square - cross.square() / precision)
-    return log_likelihood.diff(dim=1).unflatten(0, (len(models), -1))[..., 0]
+    densities = log_likelihood.diff(dim=1).unflatten(0, (len(models), -1))[..., 0]
+    return densities.nan_to_num(nan=-torch.inf)
 
 
 class _Inference:
