@@ -4,24 +4,31 @@ Each cell has windows for the choice and as many others for its check. No other 
 either. It takes three minutes of one core.
 """
 
+from ast import literal_eval
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from itertools import product
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from experiments import worlds
 from experiments.grid import ANY, WHOLE
 from experiments.keys import key
 from experiments.table import Table
 from harmonics_lib.evaluation.intervals import bootstrap_interval
+from harmonics_lib.evaluation.measured import MEASURED, measured_windows, relative_errors
 from harmonics_lib.evaluation.testsets import Grid
+from harmonics_lib.forecasters import broad
 from harmonics_lib.forecasters.auto import Odds, few_and_many
 from harmonics_lib.forecasters.sparse import CHUNK, SLACK, infer, sparse_bayesian
 from harmonics_lib.forecasters.window import Window
 from harmonics_lib.networks.wiener import expected_error
+from harmonics_lib.paths import data_dir
 from harmonics_lib.signals.process import HarmonicProcess, SignalBatch, random_stream
 
 HORIZON = 10
@@ -29,18 +36,29 @@ FACTORS = (1 / 4, 1 / 2, 2**-0.5, 2**0.5, 2, 4)  # of one constant, the others u
 CHOICES = 200  # random settings of all constants of the odds, each times its own factor from 1/4 to 4
 ODDS_CELLS = Grid((1, 2, 3, 5, 10, 20), (0.01, 0.03, 0.1, 0.3), size=100)
 SLACK_CELLS = Grid((1, 5, 20), (0.01, 0.1, 0.3), size=50)
+#: Of ``broad_lines``: the value of use first. Lines of one enormous width are white noise.
+WIDTH_VALUES: dict[str, tuple] = {
+    "updates": (20, 10, 40),
+    "_LATER": (1 / 4, 1 / 8, 1 / 2),
+    "_FALL": (2.0, 0.0, 1.0, 3.0),
+    "_WIDTHS": ((0.3, 1.0, 3.0, 10.0, 30.0, 100.0), (1.0, 10.0, 100.0), (1e9,)),
+}
 EXPECTED_CELLS = Grid((1, 2, 5, 10, 20, 45), (0.003, 0.01, 0.03, 0.1, 0.3), (True,), size=200)
 
 
 def tables() -> list[tuple]:
-    """The tables ``tuning`` and ``expected_errors``, the keys of their parts, and how a part is computed.
+    """The tables ``tuning``, ``width_tuning`` and ``expected_errors``, the keys of their parts, and what computes them.
 
     Of the first, a row for each setting of the constants of ``auto_forecaster``'s odds, and of the
     slab of ``sparse_bayesian``: what is ``varied`` (nothing in the row "none") and by which ``factor``, the
     constants, and the geometric mean over cells of the mean squared error over ten steps, on the windows
     to choose by (``error``) and on the others (``check``).
 
-    Of the second, for each cell, the mean squared error of ``sparse_bayesian`` with its 95 % interval
+    Of the second, a row for each value of a constant of ``broad_lines``: the geometric mean over ten worlds
+    (see ``experiments.worlds``) of the mean squared error over 24 steps, as ``error`` and ``check``, and that over
+    the measured series, after 100 samples and after their longer windows.
+
+    Of the third, for each cell, the mean squared error of ``sparse_bayesian`` with its 95 % interval
     (``low``, ``high``), and the one that the loss of the noise network expects (``expected``).
     """
     settings = (FACTORS, HORIZON)
@@ -48,10 +66,14 @@ def tables() -> list[tuple]:
         ("odds",): key(odds_errors, ODDS_CELLS, CHOICES, *settings),
         ("slack",): key(slack_errors, SLACK_CELLS, *settings),
     }
+    data = [(data_dir() / f"{name}.csv").read_bytes() for name in MEASURED]
+    code = key(width_errors, worlds.WORLDS, data)
+    width = {(name, str(value)): code for name, values in WIDTH_VALUES.items() for value in values}
     expected = key(expected_errors, sparse_bayesian(WHOLE), EXPECTED_CELLS, HORIZON)
     cells = dict.fromkeys(EXPECTED_CELLS.cells(), expected)
     return [
         (Table("tuning", ["constants"]), tuned, tuning_errors),
+        (Table("width_tuning", ["constant", "value"]), width, width_errors),
         (Table("expected_errors", ["components", "noise_std", "periods"]), cells, expected_errors),
     ]
 
@@ -90,6 +112,23 @@ def slack_errors() -> pd.DataFrame:
         return (infer(window, HORIZON, process, slack=slack).mean for slack in table.slack)
 
     return table.assign(**_errors(SLACK_CELLS, "slack of the slab", forecasts))
+
+
+def width_errors(constant: str, value: str) -> pd.DataFrame:
+    """The errors of ``broad_lines`` with another value of one constant."""
+    columns, setting = {}, literal_eval(value)
+    method = broad.broad_lines(setting) if constant == "updates" else broad.broad_lines()
+    with nullcontext() if constant == "updates" else patch.object(broad, constant, setting):
+        for name, stream in (("error", "worlds to choose by"), ("check", "worlds to check by")):
+            parts = [worlds.windows(world, stream) for world in worlds.WORLDS]
+            squares = [(method(past, worlds.HORIZON) - future).square().mean() for past, future in parts]
+            columns[name] = torch.stack(squares).log().mean().exp().item()
+        for name, long in (("measured", False), ("measured_long", True)):
+            lengths = {series: known.long if long else 100 for series, known in MEASURED.items()}
+            parts = [measured_windows(series, length, worlds.HORIZON) for series, length in lengths.items()]
+            squares = [relative_errors(method, *part).mean() for part in parts]
+            columns[name] = torch.stack(squares).log().mean().exp().item()
+    return pd.DataFrame([columns])
 
 
 def expected_errors(*cell: int | float | str) -> pd.DataFrame:

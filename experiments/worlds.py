@@ -97,10 +97,10 @@ WORLDS: dict[str, tuple[Callable[[torch.Generator], Tensor], Callable[[torch.Gen
 NOISE = 0.1  # in units of the clean lookback's peak
 
 
-def windows(world: str) -> tuple[Tensor, Tensor]:
+def windows(world: str, stream: str = "ten worlds") -> tuple[Tensor, Tensor]:
     """(B, 100) noisy windows of a world, and their (B, 24) clean continuations; the clean windows have a peak of 1."""
     signal, noise = WORLDS[world]
-    generator = random_stream(0, f"world {world}")
+    generator = random_stream(0, f"{stream}: {world}")
     clean = signal(generator)
     clean = clean / clean[:, :LOOKBACK].abs().amax(dim=1, keepdim=True)
     observed = clean + NOISE * noise(generator)

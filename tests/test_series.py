@@ -8,8 +8,9 @@ import pytest
 import torch
 from joblib import parallel_config
 
-from harmonics_lib import HarmonicProcess, forecast, random_stream
+from harmonics_lib import HarmonicProcess, autoregression, forecast, linear_prediction, random_stream
 from harmonics_lib.evaluation.measured import load_measured
+from harmonics_lib.series.recurrence import burg_weights, linear_prediction_weights, predict
 
 HOURS = np.arange(160)
 TIDE = 12 + 5 * np.sin(2 * np.pi * HOURS / 24) + np.sin(2 * np.pi * HOURS / 7.3)
@@ -31,6 +32,17 @@ def test_sinusoids_without_noise_go_on_to_within_rounding(length):
     wave = 5 * np.sin(2 * np.pi * hours / 24 + 1) + np.sin(2 * np.pi * hours / 7.3)
     for clean in (wave, 3 + 0.1 * hours + wave):
         assert np.abs(forecast(clean[:length], 48)["mean"] - clean[length:]).max() < 1e-10
+
+
+def test_the_fast_recurrences_are_those_of_the_library():
+    x = np.random.default_rng(0).standard_normal(120).cumsum()
+    window, ends, peak = torch.from_numpy(x)[None], np.array([120]), np.abs(x).max()
+    ridge = 0.3  # for each of 2 (N - p) equations; the library has the sum, in squared peaks
+    ours = predict(x, linear_prediction_weights(x, 20, ridge), ends, 15)
+    expected = linear_prediction(20, ridge=2 * (120 - 20) * ridge / peak**2)(window, 15)
+    np.testing.assert_allclose(ours, expected.numpy(), rtol=1e-6)
+    ours = predict(x, burg_weights(x, 30), ends, 15)
+    np.testing.assert_allclose(ours, autoregression(most=30)(window, 15).numpy(), rtol=1e-6)
 
 
 INDEXES = {  # of 53 samples, of which 50 are seen

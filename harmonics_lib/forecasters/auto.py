@@ -128,17 +128,22 @@ class Odds:
 
 def few_and_many(window: Window, horizon: int, process: HarmonicProcess | None) -> tuple[Few, Inference]:
     """The two forecasts that ``auto_forecaster`` averages in windows with noise, centred if ``process`` is None."""
-    length = window.x.shape[1]
-    prior = process or HarmonicProcess((1, 45), (2, 10 * length), False, uniform="frequency")
-    many = infer(window, horizon, prior, trend=None if process else "line")
-    before, after = many.trend.split([length, horizon], dim=1)
+    prior, many = _many(window, horizon, process)
+    before, after = many.trend.split([window.x.shape[1], horizon], dim=1)
     few = _few(window if process else window.minus(before), horizon, prior, many.noise[:, 0].square())
     return replace(few, mean=few.mean + after), many
+
+
+def _many(window: Window, horizon: int, process: HarmonicProcess | None) -> tuple[HarmonicProcess, Inference]:
+    """The prior of sparse Bayesian inference, and the inference."""
+    prior = process or HarmonicProcess((1, 45), (2, 10 * window.x.shape[1]), False, uniform="frequency")
+    return prior, infer(window, horizon, prior, trend=None if process else "line")
 
 
 def _beside_lines(window: Window, horizon: int, many: Inference) -> tuple[Tensor, Tensor]:
     """(B, H) mean and standard deviation of an average of sinusoids, lines with width and a recurrence of the changes.
 
+    The standard deviation is that of sinusoids, and of the three about their average.
     Weights are the inverse squared errors of the three over the last quarter of the window, given the rest.
     A window too short to be split leaves the sinusoids alone.
     """
@@ -146,7 +151,7 @@ def _beside_lines(window: Window, horizon: int, many: Inference) -> tuple[Tensor
     if window.x.shape[1] < _SPLIT:
         return many.mean, many.std
     past, later = Window(window.x[:, :-held], window.unit).centred(), window.x[:, -held:]
-    earlier = torch.stack([few_and_many(past, held, None)[1].mean + past.level, *_others(window.x[:, :-held], held)])
+    earlier = torch.stack([_many(past, held, None)[1].mean + past.level, *_others(window.x[:, :-held], held)])
     errors = (earlier - later).square().mean(dim=2)
     weights = 1 / errors.clamp_min(torch.finfo(errors.dtype).tiny)
     weights = (weights / weights.sum(dim=0))[..., None]

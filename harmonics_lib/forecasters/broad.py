@@ -7,19 +7,28 @@ All frequencies of one width lie on a uniform grid, so sums over atoms are fast 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from harmonics_lib.arguments import check_whole
-from harmonics_lib.forecasters.base import DistributionForecaster
-from harmonics_lib.forecasters.toeplitz import diagonal_sums, innovations, solve_by_first_column, solve_toeplitz
+from harmonics_lib.forecasters.base import DistributionForecaster, check_lookback
+from harmonics_lib.forecasters.toeplitz import (
+    autocorrelation,
+    diagonal_sums,
+    innovations,
+    solve_by_first_column,
+    solve_toeplitz,
+)
 from harmonics_lib.forecasters.window import Window
 
 _LONGEST = 1000  # samples that are used of a window
 _WIDTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # rates of decay g, in units of 1 / N
 _SPACING = 4  # frequencies of lines with width are multiples of 1 / (4 N) ...
 _FINE = 10  # ... and of those without width of 1 / (10 N)
+_FALL = 2.0  # power of the frequency with which the spectrum falls at the start
+_LATER = 1 / 4  # of a window, by whose density the updates are weighed
 _WHITE = 0.1  # power of the white noise at the start, relative to all atoms together
 _UNKNOWN = 1e-6  # added to v and u: an atom of which the window says nothing, such as the level, keeps its weight
 _LEAST = 1e-10  # variance of the noise at least, relative to the window's
@@ -82,7 +91,11 @@ class broad_lines(DistributionForecaster):
 
         Returns:
             (F,) frequencies in cycles per sample, from 0 to 1/2, and (B, F) powers in the squared unit of the lookback.
+
+        Raises:
+            ValueError: the lookback is not (B, N), not finite or has less than 8 samples.
         """
+        check_lookback(lookback, 1, self.minimum, self.maximum)
         window, powers = Window.of(lookback), []
         for part in self._parts(window):
             inferred = self._infer(part, 1)
@@ -97,24 +110,25 @@ class broad_lines(DistributionForecaster):
         """The average over the updates, for centred windows."""
         unit = window.x.square().mean(dim=1, keepdim=True).sqrt().clamp_min(torch.finfo(window.x.dtype).tiny)
         x = window.x / unit
-        later = max(2, x.shape[1] // 4)
+        later = max(2, int(_LATER * x.shape[1]))
         learned = list(_updated(_start(x[:, :-later], later), self.updates))
         weights = _log_densities(learned, x).softmax(dim=0)  # (U, B)
         return _Inference(list(_updated(_start(x, horizon), self.updates)), weights, window.level, unit)
 
 
 class _Atoms:
-    """The dictionary for windows of N samples and continuations of H.
+    """The dictionary for windows x (B, N) and continuations of H samples.
 
     Weights (B, G) belong first to the lines without width, at the multiples of 1 / (10 N), and then, width
     by width, to the lines with width, at the multiples of 1 / (4 N).
     """
 
-    def __init__(self, length: int, horizon: int):
-        self.length, self.total = length, length + horizon
-        self.decay = torch.exp(-torch.tensor(_WIDTHS, dtype=torch.float64)[:, None] / length * torch.arange(self.total))
+    def __init__(self, x: Tensor, horizon: int):
+        self.length, self.total = x.shape[1], x.shape[1] + horizon
+        rates = torch.tensor(_WIDTHS, dtype=x.dtype, device=x.device)[:, None] / self.length
+        self.decay = torch.exp(-rates * torch.arange(self.total).to(x))
         self.fine, self.coarse = (
-            torch.arange(size // 2 + 1, dtype=torch.float64) / size for size in (_FINE * length, _SPACING * length)
+            torch.arange(size // 2 + 1).to(x) / size for size in (_FINE * self.length, _SPACING * self.length)
         )
 
     def correlate(self, lags: Tensor) -> Tensor:
@@ -178,7 +192,7 @@ class _Model:
     def updated(self) -> "_Model":
         """The model after one update of all weights."""
         share = self.of_level / self.of_level.sum(dim=1, keepdim=True).sqrt()
-        explained, expected = _autocorrelation(self.y), diagonal_sums(self.first) - _autocorrelation(share)
+        explained, expected = autocorrelation(self.y), diagonal_sums(self.first) - autocorrelation(share)
         v, u = self.atoms.correlate(explained).clamp_min(0), self.atoms.correlate(expected).clamp_min(0)
         weights = self.weights * (v + _UNKNOWN) / (u + _UNKNOWN)
         white = self.white * explained[:, :1] / expected[:, :1]
@@ -205,7 +219,7 @@ class _Model:
         lines, wide = self.weights.split([len(self.atoms.fine), self.weights.shape[1] - len(self.atoms.fine)], dim=1)
         nearest = (self.atoms.fine * _SPACING * self.atoms.length).round().long()
         power = wide.unflatten(1, (len(_WIDTHS), -1)).sum(dim=1)
-        return power.index_add(1, nearest.to(power.device), lines)
+        return power.index_add(1, nearest, lines)
 
     def _ahead(self) -> Tensor:
         """(B, H, N) covariances of the continuation with the window."""
@@ -236,16 +250,20 @@ class _Inference:
         mean: (B, H) forecasts, in the unit of the windows.
         std: (B, H) standard deviation of the clean continuation.
         noise: (B, 1) standard deviation of the noise.
-        likely: the model whose weight is the largest on average.
+        likely: the model of the largest weight of each window.
         unit: (B, 1) unit of the models.
     """
 
     def __init__(self, models: list[_Model], weights: Tensor, level: Tensor, unit: Tensor):
-        forecasts, weights = torch.stack([model.forecast() for model in models]), weights[..., None]  # (U, B, H)
-        mean = (weights * forecasts).sum(dim=0)
-        self.between = (weights * (forecasts - mean).square()).sum(dim=0)
+        forecasts = torch.stack([model.forecast() for model in models])  # (U, B, H)
+        mean = (weights[..., None] * forecasts).sum(dim=0)
+        self.between = (weights[..., None] * (forecasts - mean).square()).sum(dim=0)
         self.mean, self.unit = level + unit * mean, unit
-        self.likely = models[int(weights[..., 0].mean(dim=1).argmax())]
+        self.models, self.places = models, weights.argmax(dim=0)
+
+    @cached_property
+    def likely(self) -> _Model:
+        return _choose(self.models, self.places)
 
     @property
     def std(self) -> Tensor:
@@ -256,17 +274,26 @@ class _Inference:
         return self.unit * self.likely.white.sqrt()
 
 
+def _choose(models: list[_Model], places: Tensor) -> _Model:
+    """For each window the model in its place (B,)."""
+    weights, white = (torch.empty_like(part) for part in (models[-1].weights, models[-1].white))
+    for place in places.unique().tolist():
+        rows = places == place
+        weights[rows], white[rows] = models[place].weights[rows], models[place].white[rows]
+    return _Model.of(models[0].x, models[0].atoms, weights, white)
+
+
 def _start(x: Tensor, horizon: int) -> _Model:
     """The model before the first update: power that falls with the square of the frequency, beside white noise."""
-    atoms = _Atoms(x.shape[1], horizon)
+    atoms = _Atoms(x, horizon)
     lines = _SPACING / _FINE * _falling(atoms.fine, atoms.length)
     weights = torch.cat([lines, _falling(atoms.coarse, atoms.length).repeat(len(_WIDTHS))])
-    weights = (weights / weights.sum()).to(x).expand(len(x), -1)
+    weights = (weights / weights.sum()).expand(len(x), -1)
     return _Model.of(x, atoms, weights, torch.full_like(x[:, :1], _WHITE))
 
 
 def _falling(frequencies: Tensor, length: int) -> Tensor:
-    return frequencies.clamp_min(1 / (_SPACING * length)) ** -2
+    return frequencies.clamp_min(1 / (_SPACING * length)) ** -_FALL
 
 
 def _updated(model: _Model, updates: int) -> Iterator[_Model]:
@@ -275,10 +302,3 @@ def _updated(model: _Model, updates: int) -> Iterator[_Model]:
     for _ in range(updates):
         model = model.updated()
         yield model
-
-
-def _autocorrelation(x: Tensor) -> Tensor:
-    """(B, N) sums of x[t] x[t + d] over t, doubled for d > 0."""
-    power = torch.fft.rfft(x, 2 * x.shape[1]).abs().square()
-    lags = torch.fft.irfft(power, 2 * x.shape[1])[:, : x.shape[1]]
-    return torch.cat([lags[:, :1], 2 * lags[:, 1:]], dim=1)

@@ -45,6 +45,13 @@ def solve_by_halves(first: Tensor, right: Tensor) -> Tensor:
     return torch.cat([(even + odd) / 2, middle, (even - odd).flip(1) / 2], dim=1)
 
 
+def autocorrelation(x: Tensor) -> Tensor:
+    """(…, N) sums of x[t] x[t + d] over t, doubled for d > 0: x' R x is their inner product with the lags of R."""
+    length = x.shape[-1]
+    lags = torch.fft.irfft(torch.fft.rfft(x, 2 * length).abs().square(), 2 * length)[..., :length]
+    return torch.cat([lags[..., :1], 2 * lags[..., 1:]], dim=-1)
+
+
 def innovations(lags: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """Errors of the best prediction of each sample from all samples before it, and their variances.
 

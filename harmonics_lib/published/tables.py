@@ -30,6 +30,7 @@ TABLES = {
     "see experiments.benchmark.tables for the columns (make benchmark)",
     "tuning": "errors under other constants than those that were tuned: see experiments.tuning for the columns "
     "(make tuning)",
+    "width_tuning": "errors of broad_lines under other constants, a row a value: see experiments.tuning (make tuning)",
     "expected_errors": "errors of sparse Bayesian inference beside those that the loss of the noise network expects, "
     "a row a cell: see experiments.tuning for the columns (make tuning)",
     "peers": "scores of other libraries, and of ours on the same windows: the columns of evaluate but crps; "

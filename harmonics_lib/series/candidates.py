@@ -19,7 +19,7 @@ from harmonics_lib.forecasters.base import ForecastFunction, UnstableForecast
 from harmonics_lib.forecasters.broad import broad_lines
 from harmonics_lib.forecasters.estimates import noise_level
 from harmonics_lib.series.lines import given_lines
-from harmonics_lib.series.origins import Candidate, Past, grouped
+from harmonics_lib.series.origins import GROUP, Candidate, Past, grouped
 from harmonics_lib.series.recurrence import burg_weights, linear_prediction_weights, predict
 
 LONGEST = 2000  # samples that a recurrence is estimated from
@@ -27,7 +27,6 @@ _CYCLES = 8  # of a season that its profile is estimated from, if they are longe
 _HIGHEST = 400  # order of a recurrence: it spans a year of days and a week of half hours
 _HIGHEST_BURG = 66
 _FEWEST = 12  # samples that a recurrence needs
-_GROUP = 5  # origins, of which a slow candidate forecasts from one
 _LOW = 10  # samples for each weight of a recurrence of low order
 _BROAD = 200  # samples up to which lines with width are tried: of longer series linear prediction learns as much
 _LOGARITHMS = 2.0  # ratio of the largest to the smallest sample, below which logarithms change nothing
@@ -181,7 +180,7 @@ def candidates(x: np.ndarray, seasons: Iterable[int], periods: Sequence[float] =
     named["linear prediction of changes"] = of_changes(_linear_prediction(np.diff(x)))
     named["autoregression of changes"] = of_changes(inner)
     if len(x) <= _BROAD:
-        named["lines with width"] = at_every(_GROUP, windowed(broad_lines(), _BROAD))
+        named["lines with width"] = at_every(GROUP, windowed(broad_lines(), _BROAD))
     named |= _level_candidates(x, seasons)
     if periods:
         named["given periods"] = partial(given_lines, periods=list(periods))

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
+import torch
 
 from harmonics_lib.forecasters.auto import auto_forecaster
 from harmonics_lib.forecasters.recurrence import continue_clean
@@ -100,8 +101,6 @@ def _scale(past: Past) -> np.ndarray:
 
 def _is_clean(x: np.ndarray) -> bool:
     """Whether samples (N,) are sinusoids, a level and a slope without noise."""
-    import torch
-
     if len(x) < _SHORTEST or np.ptp(x) == 0:
         return False
     return bool(continue_clean(Window.of(torch.from_numpy(x[None])).centred(), 1, order=2)[1])

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from harmonics_lib.forecasters.toeplitz import diagonal_sums, solve_toeplitz
+from harmonics_lib.forecasters.toeplitz import autocorrelation, diagonal_sums, solve_toeplitz
 from harmonics_lib.series.origins import Past
 
 _LONGEST = 1000  # samples that are used
@@ -29,7 +29,7 @@ def given_lines(past: Past, horizon: int, periods: Sequence[float]) -> np.ndarra
     """(n, horizon) forecasts with sinusoids of these periods, in samples.
 
     The variances w_g start from shares of the window's. With y = C^-1 x, v_g = y' R_g y and u_g = tr(C^-1 R_g), the
-    update w_g <- w_g v_g / u_g raises the likelihood.
+    update w_g <- w_g v_g / u_g rests where the likelihood is level.
 
     Sources: Stoica and Babu (2012) for the update; Rasmussen and Williams (2006), equation 2.23, for the forecast.
     """
@@ -74,9 +74,7 @@ def _solve(weights: np.ndarray, atoms: np.ndarray, windows: np.ndarray) -> tuple
 def _update(weights: np.ndarray, atoms: np.ndarray, window: np.ndarray) -> np.ndarray:
     """The variances after one update, from a window (N,)."""
     (solution,), first = _solve(weights, atoms, window[None])
-    size = 2 * len(window)
-    correlation = np.fft.irfft(np.abs(np.fft.rfft(solution, size)) ** 2)[: len(window)]
-    correlation[1:] *= 2
+    correlation = autocorrelation(torch.from_numpy(solution)).numpy()
     traces = diagonal_sums(first)[0].numpy()
     fit, expected = (np.r_[atoms @ sums, sums[0]] for sums in (correlation, traces))
     return weights * (fit + _UNKNOWN) / (expected + _UNKNOWN)

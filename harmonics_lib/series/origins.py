@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-_GROUP = 5  # origins that one estimate serves
+GROUP = 5  # origins that one estimate serves, and of which a slow candidate forecasts from one
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Past:
     def groups(self) -> Iterator[tuple[slice, Past]]:
         """Neighbouring origins that share an estimate, as rows and a past of their own; the last origin is alone."""
         last = len(self.ends) - 1
-        for start in [*range(0, last, _GROUP), last]:
-            rows = slice(start, max(start + 1, min(start + _GROUP, last)))
+        for start in [*range(0, last, GROUP), last]:
+            rows = slice(start, max(start + 1, min(start + GROUP, last)))
             yield rows, replace(self, ends=self.ends[rows])
 
     @property

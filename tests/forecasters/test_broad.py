@@ -107,5 +107,18 @@ def test_coloured_noise_is_forecast_almost_as_well_as_by_its_own_law():
     assert with_width < 0.9 * without
 
 
+def test_what_it_says_of_a_window_does_not_depend_on_the_others():
+    """Noise and a sinusoid want early and late updates; each has its own, alone and together."""
+    noise = torch.randn(1, 60, generator=random_stream(0, "alone"), dtype=torch.float64)
+    both = torch.cat([noise, torch.sin(torch.arange(60.0, dtype=torch.float64)) + 0.1 * noise])
+    together = broad_lines().distribution(both, 5)
+    for row in range(2):
+        alone = broad_lines().distribution(both[row : row + 1], 5)
+        for name in ("mean", "std", "noise_std"):
+            torch.testing.assert_close(
+                getattr(together, name)[row : row + 1], getattr(alone, name), rtol=1e-4, atol=1e-5
+            )
+
+
 def test_it_is_a_forecaster():
     check_forecaster(broad_lines())
