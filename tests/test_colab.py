@@ -51,7 +51,7 @@ def test_the_setup_cell_is_all_that_a_notebook_needs_and_replaces_nothing_that_c
     before = installed(colab)
     notebook = nbformat.read(ROOT / "results" / "notebooks" / "03_small_lstm.ipynb", as_version=4)
     (setup,) = [cell for cell in notebook.cells if "colab" in cell.metadata.get("tags", [])]
-    setup.source = colab_setup(f"file://{ROOT}")
+    setup.source = colab_setup(ROOT.as_uri())
     nbformat.write(notebook, tmp_path / "03_small_lstm.ipynb")
 
     foreign = ("PYTHONPATH", "JUPYTER_PATH", "VIRTUAL_ENV", "PIP_CONSTRAINT")
