@@ -325,6 +325,22 @@ def test_a_forecast_draws_itself_after_its_series():
         plt.close("all")
 
 
+def test_a_forecast_draws_the_spectrum_with_the_periods_of_its_peaks():
+    plt = pytest.importorskip("matplotlib.pyplot")
+    time = np.arange(300)
+    waves = np.sin(2 * np.pi * time / 30) + 0.3 * np.sin(2 * np.pi * time / 8.6)
+    waves += 0.1 * np.random.default_rng(0).normal(size=300)
+    waves[100:110] = np.nan
+    with pytest.warns(UserWarning, match="missing"):
+        ahead = forecast(waves, 5)
+    strongest = ahead.spectrum().nlargest(1).index[0]
+    assert strongest == pytest.approx(30, rel=0.03)
+    below = ahead.plot().figure.axes[1]
+    periods = [float(text.get_text()) for text in below.texts]
+    assert len(periods) == 3 and periods[:2] == pytest.approx([30, 8.6], rel=0.03)
+    plt.close("all")
+
+
 def test_dates_that_fall_are_answered_with_a_warning():
     falling = pd.Series(TIDE[:50], pd.date_range("2024-01-01", periods=50)[::-1])
     with pytest.warns(UserWarning, match="into the past"):

@@ -59,13 +59,12 @@ def forecast(
 
     Returns:
         A row for each future sample with ``mean`` and, for each level, ``lo-80`` and ``hi-80``. The index
-        continues that of the series: in time, in periods or in equal steps. Arrays, and labels of other
-        kinds, continue as positions. A local time that a change of the clock skips is moved to the end of the
-        gap; of a local time that occurs twice, the first is taken. Counts, and series of at least 0 that are
-        0 at times, have no forecast below 0. ``plot()`` draws the table after the series. ``attrs``
-        says how it was made: the weights of the candidates, the numbers of samples and origins, and the kind
-        of the intervals. For several series: rows below each other with ``unique_id`` and ``ds``, or columns of
-        two levels.
+        continues that of the series: in time, in periods or in equal steps. Arrays, and labels of other kinds,
+        continue as positions. A local time that a change of the clock skips is moved to the end of the gap; of a
+        local time that occurs twice, the first is taken. Counts, and series of at least 0 that are 0 at times, have
+        no forecast below 0. ``plot()`` draws the table after the series, and the spectrum below. ``attrs`` says how
+        it was made: the weights of the candidates, the numbers of samples and origins, and the kind of the intervals.
+        For several series: rows below each other with ``unique_id`` and ``ds``, or columns of two levels.
 
     Warns:
         UserWarning: samples are missing, there are less than 24, or all are equal; the dates decrease; or one of
