@@ -9,9 +9,13 @@ import operator
 import re
 from collections.abc import Collection
 from numbers import Real
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+
+#: What is accepted as windows (B, N) or (N,): a tensor, a list, an array or a pandas object.
+Windows: TypeAlias = Any
 
 
 def describe(value) -> str:
@@ -123,6 +127,22 @@ def check_function(name: str, value):
     if not callable(value):
         raise ValueError(f"{name} must be a function, got {describe(value)}")
     return value
+
+
+def to_windows(name: str, value: Windows) -> torch.Tensor:
+    """Real numbers as a tensor; one dimension becomes a batch of one window. A tensor stays as it is."""
+    if isinstance(value, torch.Tensor):
+        return value
+    try:
+        array = np.asarray(value)
+        array = array.astype(float) if array.dtype == object and all(map(is_number, array.flat)) else array
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of unequal length
+        raise ValueError(f"{name} must be windows of equal length, got {describe(value)}") from error
+    if array.dtype.kind not in "iuf" or array.ndim == 0:
+        kind = f"{describe(value)} of dtype {array.dtype}"
+        raise ValueError(f"{name} must be windows (B, N) of real numbers or one window (N,), got {kind}")
+    windows = np.array(array, dtype=np.float32 if array.dtype == np.float32 else np.float64, order="C")
+    return torch.from_numpy(windows if array.ndim > 1 else windows[None])
 
 
 def check_device(value) -> torch.device:

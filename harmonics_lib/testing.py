@@ -151,7 +151,6 @@ def _refusals(forecaster: Forecaster, windows: Tensor, horizon: int) -> Iterator
         "no windows (0, N)": (windows[:0], horizon),
         "windows of no samples (B, 0)": (windows[:, :0], horizon),
         "whole numbers": (windows.round().long(), horizon),
-        "a list": (windows.tolist(), horizon),
         "a missing value": (missing, horizon),
         "an infinite value": (missing.nan_to_num(math.inf), horizon),
         "a horizon of 0": (windows, 0),

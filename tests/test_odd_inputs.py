@@ -94,10 +94,12 @@ def holed(value):
 BAD_WINDOWS = {
     "None": None,
     "text": "lookback",
-    "a list": WINDOWS.tolist(),
     "a list of texts": ["a", "b"],
-    "an array": WINDOWS.numpy(),
-    "a data frame": pd.DataFrame(WINDOWS.numpy()),
+    "rows of unequal length": [[1.0, 2.0], [1.0]],
+    "an array of texts": np.array([["1", "2"], ["3", "4"]]),
+    "an array of bools": WINDOWS.numpy() > 0,
+    "a list with a missing sample": [*WINDOWS[0].tolist(), None],
+    "a nullable series with a missing sample": pd.Series([*WINDOWS[0].tolist(), None], dtype="Float64"),
     "bools": WINDOWS > 0,
     "whole numbers": WINDOWS.long(),
     "complex numbers": WINDOWS.cfloat(),
@@ -602,6 +604,44 @@ def test_how_windows_lie_in_memory_changes_nothing(forecaster):
     assert torch.allclose(repeated, plain[:1].expand(3, -1), rtol=0, atol=1e-6)
 
 
+KINDS = {
+    "a list": (lambda x: x.tolist(), WINDOWS),
+    "an array": (lambda x: x.numpy(), WINDOWS),
+    "an array that cannot be written to": (lambda x: np.broadcast_to(x.numpy(), x.shape), WINDOWS),
+    "a data frame": (lambda x: pd.DataFrame(x.numpy()), WINDOWS),
+    "a nullable data frame": (lambda x: pd.DataFrame(x.numpy()).convert_dtypes(), WINDOWS),
+    "an array of single precision": (lambda x: x.numpy(), WINDOWS.float()),
+    "an array of short floats": (lambda x: x.numpy().astype(np.float16), WINDOWS.half().double()),
+    "whole numbers": (lambda x: x.long().tolist(), WINDOWS.round()),
+    "one series": (lambda x: pd.Series(x[0].numpy(), pd.date_range("2026", periods=x.shape[1])), WINDOWS[:1]),
+    "one series in reverse": (lambda x: x[0].flip(0).numpy()[::-1], WINDOWS[:1]),
+}
+
+
+@pytest.mark.parametrize("what", KINDS)
+@pytest.mark.parametrize("name", ["linear_prediction", "broad_lines", "network_forecaster, WienerNetwork"])
+def test_windows_of_any_kind_have_the_forecast_of_a_tensor(name, what):
+    converted, windows = KINDS[what]
+    forecaster, odd = FORECASTERS[name], converted(windows)
+    ahead = ahead_of(forecaster, odd)
+    assert ahead.dtype == windows.dtype and near(ahead, ahead_of(forecaster, windows))
+    if hasattr(forecaster, "distribution"):
+        assert near(forecaster.distribution(odd, 5).std, forecaster.distribution(windows, 5).std)
+
+
+def test_calibration_takes_arrays_and_a_network_itself_takes_tensors():
+    lookback, future = WINDOWS.numpy(), LATER.numpy()
+    for reach, plain in zip(
+        lib.conformal(lib.persistence(), lookback, future)(lookback, 2, 0.5), INTERVALS(WINDOWS, 2, 0.5), strict=True
+    ):
+        assert torch.equal(reach, plain)
+    assert torch.equal(noise_level(lookback), noise_level(WINDOWS))
+    errors = relative_errors(lib.persistence(), lookback, future)
+    assert torch.equal(errors, relative_errors(lib.persistence(), WINDOWS, LATER))
+    with pytest.raises(ValueError, match="lookback must be a floating-point tensor"):
+        SmallLSTM(4).forecast(lookback, 5)
+
+
 @each_forecaster
 def test_whole_numbers_of_any_type_and_short_numbers_are_welcome(forecaster):
     plain = ahead_of(forecaster, WINDOWS)
@@ -740,6 +780,7 @@ SERIES_ALIKE = {
     "a tensor with a gradient": (lambda x: torch.tensor(x).requires_grad_(), 1),
     "an index": (pd.Index, 1),
     "a nullable series": (lambda x: pd.Series(x, dtype="Float64"), 1),
+    "a column of objects": (lambda x: pd.Series(x, dtype=object), 1),
     "one that cannot be written to": (lambda x: np.broadcast_to(x, (2, len(x)))[1], 1),
     "a masked array without a hole": (np.ma.masked_array, 1),
     "large numbers": (lambda x: 2.0**1000 * x, 2.0**1000),

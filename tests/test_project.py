@@ -21,7 +21,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from harmonics_lib import Grid
+from harmonics_lib import Grid, __version__
 from harmonics_lib.evaluation import grid as evaluation
 from harmonics_lib.published.networks import NETWORKS
 from harmonics_lib.published.tables import load_metrics
@@ -160,6 +160,10 @@ def test_the_readme_links_every_notebook_and_names_no_other_repository():
     for path in NOTEBOOKS:
         assert f"](results/notebooks/{path.name})" in readme
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["repository-code"] == prose.repository_url()
+
+
+def test_the_version_that_is_cited_is_that_of_the_package():
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
 
 
 def test_the_overview_holds_every_claim_as_it_was_last_measured():

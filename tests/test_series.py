@@ -257,6 +257,32 @@ def test_samples_may_be_missing(count, error):
     assert np.abs(ahead["mean"] - TIDE[150:]).max() < error
 
 
+@pytest.mark.parametrize("dtype", ["Float64", object])
+def test_missing_samples_of_any_kind_are_missing(dtype):
+    missing = pd.Series(TIDE[:50]).where(np.arange(50) % 7 != 3)
+    nullable = missing.astype("Float64").astype(dtype)
+    assert nullable.isna().sum() == 7 and nullable[3] is pd.NA
+    with pytest.warns(UserWarning, match="7 of 50 samples of series are missing"):
+        assert forecast(nullable, 3).to_numpy() == pytest.approx(forecast(missing, 3).to_numpy())
+
+
+class Foreign:
+    """A series or a table of another library."""
+
+    def __init__(self, table):
+        self.table = table
+
+    def to_pandas(self):
+        return self.table
+
+
+def test_tables_of_other_libraries_are_converted():
+    series = pd.Series(TIDE[:50], pd.period_range("2020-01", periods=50, freq="M"))
+    pd.testing.assert_frame_equal(forecast(Foreign(series), 3), forecast(series, 3))
+    with pytest.warns(UserWarning, match="short: its forecast is NaN"):
+        pd.testing.assert_frame_equal(forecast(Foreign(long_table()), 3), forecast(long_table(), 3))
+
+
 def test_rows_that_are_absent_are_missing_samples():
     hours, seen = pd.date_range("2024", periods=160, freq="h"), holes(40)
     holed = pd.Series(np.where(seen, TIDE[:150], math.nan), hours[:150])

@@ -127,8 +127,7 @@ def relative_errors(forecaster: ForecastFunction, lookback: Tensor, future: Tens
         torch.Size([50, 2])
     """
     check_forecaster_function("forecaster", forecaster)
-    check_windows("lookback", lookback)
-    check_windows("future", future)
+    lookback, future = check_windows("lookback", lookback), check_windows("future", future)
     if len(lookback) != len(future):
         raise ValueError(f"lookback and future must have as many windows, got {len(lookback)} and {len(future)}")
     level, variance = lookback.mean(dim=1, keepdim=True), lookback.var(dim=1, keepdim=True, correction=0)

@@ -27,7 +27,16 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from harmonics_lib.arguments import check_coverage, check_function, check_kind, check_whole, describe, is_number
+from harmonics_lib.arguments import (
+    Windows,
+    check_coverage,
+    check_function,
+    check_kind,
+    check_whole,
+    describe,
+    is_number,
+    to_windows,
+)
 from harmonics_lib.forecasters.window import Window
 
 #: What the library accepts as a forecaster: any function of lookback (B, N) and horizon that returns (B, horizon).
@@ -75,7 +84,7 @@ class Prediction:
 
     def __post_init__(self):
         for name in ("mean", "std", "noise_std"):
-            check_windows(name, getattr(self, name))
+            check_windows(name, check_kind(name, getattr(self, name), Tensor, "a tensor"))
         shape = tuple(self.mean.shape)
         for name, expected in (("std", shape), ("noise_std", (shape[0], 1))):
             if getattr(self, name).shape != expected:
@@ -150,14 +159,16 @@ class Forecaster(ABC):
     def maximum(self) -> int | None:
         return None
 
-    def __call__(self, lookback: Tensor, horizon: int) -> Tensor:
+    def __call__(self, lookback: Windows, horizon: int) -> Tensor:
         """(B, horizon) forecasts of windows (B, N), in their unit, dtype and device.
+
+        Windows that are no tensor, such as an array or a pandas object, are converted (see ``check_windows``).
 
         Raises:
             ValueError: the lookback is not (B, N), not finite, too short or too long; the horizon is not a whole
                 number from 1 to 10,000; or the forecast is not finite.
         """
-        horizon = check_lookback(lookback, horizon, self.minimum, self.maximum)
+        lookback, horizon = check_lookback(lookback, horizon, self.minimum, self.maximum)
         with _default_settings(lookback.device):
             window = Window.of(lookback, self._dtype(lookback))
             ahead = check_forecast(self._estimate(window, horizon), (len(window), horizon))
@@ -185,12 +196,12 @@ class Forecaster(ABC):
 class DistributionForecaster(Forecaster):
     """A forecaster that estimates its own error: a subclass defines ``_distribution``."""
 
-    def distribution(self, lookback: Tensor, horizon: int) -> Prediction:
+    def distribution(self, lookback: Windows, horizon: int) -> Prediction:
         """The distribution of the samples to come, whose mean is the forecast.
 
         The standard deviation is at least the rounding error. Arguments and errors are those of a forecast.
         """
-        horizon = check_lookback(lookback, horizon, self.minimum, self.maximum)
+        lookback, horizon = check_lookback(lookback, horizon, self.minimum, self.maximum)
         dtype = self._dtype(lookback)
         with _default_settings(lookback.device):
             window = Window.of(lookback, dtype)
@@ -508,21 +519,26 @@ def cpu_threads(count: int):
                 torch.set_num_threads(before)
 
 
-def check_lookback(lookback: Tensor, horizon: int, minimum: int = 1, maximum: int | None = None) -> int:
-    """The horizon as an int, after checks of both arguments.
+def check_lookback(lookback: Windows, horizon: int, minimum: int = 1, maximum: int | None = None) -> tuple[Tensor, int]:
+    """The windows as a tensor and the horizon as an int, after checks of both.
 
     Raises:
         ValueError: as for ``check_windows``, or ``horizon`` is not a whole number from 1 to ``FARTHEST``.
     """
-    check_windows("lookback", lookback, minimum, maximum)
-    return check_horizon(horizon)
+    return check_windows("lookback", lookback, minimum, maximum), check_horizon(horizon)
 
 
-def check_windows(name: str, windows: Tensor, minimum: int = 1, maximum: int | None = None) -> None:
-    """Raise ``ValueError`` unless ``windows`` is a finite (B, N) float tensor, B >= 1 and minimum <= N <= maximum."""
-    if not isinstance(windows, Tensor) or windows.dtype not in _DTYPES:
-        got = windows.dtype if isinstance(windows, Tensor) else type(windows).__name__
-        raise ValueError(f"{name} must be a floating-point torch tensor of shape (B, N), got {got}")
+def check_windows(name: str, windows: Windows, minimum: int = 1, maximum: int | None = None) -> Tensor:
+    """``windows`` as a tensor (B, N).
+
+    A list, an array or a pandas object is converted; if it has one dimension, it is one window.
+
+    Raises:
+        ValueError: they are not (B, N) finite floats with B >= 1 and minimum <= N <= maximum.
+    """
+    windows = to_windows(name, windows)
+    if windows.dtype not in _DTYPES:
+        raise ValueError(f"{name} must be a floating-point tensor of shape (B, N), got {windows.dtype}")
     if not _is_dense(windows):
         raise ValueError(f"{name} must be a dense tensor that has values, got {_kind(windows)}")
     if windows.ndim != 2 or len(windows) == 0:
@@ -537,6 +553,7 @@ def check_windows(name: str, windows: Tensor, minimum: int = 1, maximum: int | N
     if not torch.isfinite(windows).all():
         rows = (~torch.isfinite(windows)).any(dim=1).nonzero().flatten().tolist()
         raise ValueError(f"{name} must be finite, got NaN or infinity in {len(rows)} rows, first in row {rows[0]}")
+    return windows
 
 
 def check_horizon(horizon: int) -> int:
@@ -551,7 +568,8 @@ def check_network_lookback(network: nn.Module, lookback: Tensor, horizon: int, m
         ValueError: as for ``check_lookback``; or lookback and network are not both in single or both in double
             precision.
     """
-    horizon, own = check_lookback(lookback, horizon, minimum), next(network.parameters()).dtype
+    check_kind("lookback", lookback, Tensor, "a floating-point tensor of shape (B, N)")
+    horizon, own = check_lookback(lookback, horizon, minimum)[1], next(network.parameters()).dtype
     if lookback.dtype != own or own not in (torch.float32, torch.float64):
         raise ValueError(
             f"expected network and lookback both in torch.float32 or both in torch.float64, got {own} and "

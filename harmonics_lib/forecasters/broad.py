@@ -95,7 +95,7 @@ class broad_lines(DistributionForecaster):
         Raises:
             ValueError: the lookback is not (B, N), not finite or has less than 8 samples.
         """
-        check_lookback(lookback, 1, self.minimum, self.maximum)
+        lookback, _ = check_lookback(lookback, 1, self.minimum, self.maximum)
         window, powers = Window.of(lookback), []
         for part in self._parts(window):
             inferred = self._infer(part, 1)

@@ -50,7 +50,7 @@ def noise_level(lookback: Tensor) -> Tensor:
     Raises:
         ValueError: the windows have less than 12 samples.
     """
-    check_windows("lookback", lookback, minimum=12)
+    lookback = check_windows("lookback", lookback, minimum=12)
     length, peak = min(lookback.shape[1], _PIECE), lookback.double().abs().amax(dim=1, keepdim=True)
     unit = torch.where((peak > _SQUARED[0]) & (peak < _SQUARED[1]) | (peak == 0), 1.0, peak)
     pieces = (lookback.double() / unit).flip(1).unfold(1, length, length).flip(2)  # (B, n, length)

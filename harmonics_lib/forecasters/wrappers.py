@@ -16,7 +16,6 @@ from harmonics_lib.forecasters.base import (
     ask,
     ask_distribution,
     check_forecaster_function,
-    check_horizon,
     check_lookback,
     check_windows,
 )
@@ -60,8 +59,8 @@ class conformal:
 
     def __post_init__(self):
         check_forecaster_function("forecaster", self.forecaster)
-        check_windows("lookback", self.lookback)
-        check_windows("future", self.future)
+        for name in ("lookback", "future"):
+            object.__setattr__(self, name, check_windows(name, getattr(self, name)))
         if len(self.lookback) != len(self.future):
             raise ValueError(
                 f"lookback and future must have as many windows, got {len(self.lookback)} and {len(self.future)}"
@@ -76,7 +75,8 @@ class conformal:
         Raises:
             ValueError: the lookback or the horizon is invalid, or n windows are too few for the coverage.
         """
-        horizon, steps = check_horizon(horizon), self.future.shape[1]
+        lookback, horizon = check_lookback(lookback, horizon)
+        steps = self.future.shape[1]
         if horizon > steps:
             raise ValueError(f"horizon must be at most {steps}, that of the calibration, got {horizon}")
         rank = conformal_rank(len(self._ratios), coverage)
@@ -106,7 +106,6 @@ def least_count(coverage: float) -> int:
 
 def _centre_and_scale(forecaster: ForecastFunction, lookback: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
     """Forecasts (B, horizon), and the scale of their errors, (B, horizon) or (B, 1)."""
-    check_lookback(lookback, horizon)
     forecast, prediction = ask(forecaster, lookback, horizon)
     if prediction is not None:
         return forecast, prediction.observed.stddev

@@ -48,7 +48,8 @@ def forecast(
         series: samples at equal distances, at least 3: a pandas Series, an array or a list. Up to half of the samples
             may be missing, as NaN or as gaps of the index; they are estimated, with a warning that counts.
             Business days may have holidays. Several series are a DataFrame with the columns ``unique_id``, ``ds``
-            and ``y``, or one with a column for each series.
+            and ``y``, or one with a column for each series. Tables of other libraries that have ``to_pandas``, such
+            as polars, are converted.
         horizon: number of samples to forecast, at most 10,000.
         level: nominal share of future samples inside an interval, in percent; one, several or None for no interval.
         seasons: lengths in samples of seasons to try, such as ``[24, 168]``, beside those of the index: a minute,
@@ -88,6 +89,8 @@ def forecast(
     horizon = check_horizon(horizon)
     ends = _ends_of_levels(level) if coverage is None else _ends_of_coverage(coverage)
     given = _check_lengths("seasons", seasons), _check_lengths("periods", periods)
+    if hasattr(series, "to_pandas"):  # of polars, pyarrow or xarray
+        series = series.to_pandas()
     if isinstance(series, pd.DataFrame):
         return _forecast_several(series, n_jobs, (horizon, ends, *given))
     table, doubts = _forecast_one(series, horizon, ends, *given)

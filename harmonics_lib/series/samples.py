@@ -141,7 +141,8 @@ def _read(series) -> pd.Series:
     series = series if isinstance(series, pd.Series) else pd.Series(_check_dimension(series))
     if len(series) == 0:
         raise ValueError(f"series must have at least {SHORTEST} samples, got 0")
-    series = series.infer_objects()  # numbers in a column of objects
+    if series.dtype == object:  # numbers and pandas.NA
+        series = series.convert_dtypes()
     if series.isna().all():
         series = series.astype(float)
     if not pd.api.types.is_any_real_numeric_dtype(series):
