@@ -2,7 +2,8 @@
 
 Figures become vectors of lines and letters with their descriptions, the code of cells tagged hide-input is folded away,
 that of several in a row together, the badge, a remote picture, becomes a link, what is animated stands still at its
-end, figures that move come after their stills, the overview becomes the first page, and the playground is one more.
+end, figures that move come after their stills, and the overview becomes the first page. The playground and the
+documents are further pages.
 """
 
 import base64
@@ -21,9 +22,14 @@ from PIL import Image
 from sphinx.cmd.build import build_main
 
 from harmonics_lib.paths import build_dir, results_dir
-from harmonics_lib.report.prose import OVERVIEW, pages_url
+from harmonics_lib.report.prose import OVERVIEW, pages_url, repository, repository_url
 
 PLAYGROUND = "playground"
+#: What is a page of the site beside the notebooks.
+DOCUMENTS = [
+    *(repository() / "docs" / f"{name}.md" for name in ("forecast", "api", "forecasters", "train", "build")),
+    repository() / "CHANGELOG.md",
+]
 _PLAYGROUND_PAGE = """---
 hide-toc: true
 ---
@@ -52,11 +58,44 @@ def assemble(target: Path, only: Collection[str] = ()) -> None:
             _markdown(cell) if cell.cell_type == "markdown" else _code(cell, name)
         notebook.cells = [made for cell in _folded(notebook.cells) for made in (cell, *_moving(cell, name))]
         if name == OVERVIEW:
-            pages = "\n".join([*(other for other in names if other != OVERVIEW), PLAYGROUND])
-            contents = f"```{{toctree}}\n:hidden:\n\n{pages}\n```"
+            contents = _contents([other for other in names if other != OVERVIEW])
             notebook.cells.append(nbformat.v4.new_markdown_cell(contents, id="contents"))
         nbformat.write(notebook, target / f"{_page(name)}.ipynb")
     (target / f"{PLAYGROUND}.md").write_text(_PLAYGROUND_PAGE.format(page()), encoding="utf-8")
+    for source in DOCUMENTS:
+        text = _linked(source.read_text(encoding="utf-8"), source.parent)
+        (target / f"{_document(source)}.md").write_text(text, encoding="utf-8")
+
+
+def _contents(notebooks: list[str]) -> str:
+    """The sidebar: the notebooks, the playground and the documents."""
+    parts = {"Report": notebooks, "Play": [PLAYGROUND], "Use": [_document(source) for source in DOCUMENTS]}
+    trees = [
+        "\n".join(["```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```"])
+        for caption, pages in parts.items()
+    ]
+    return "\n\n".join(trees)
+
+
+def _document(source: Path) -> str:
+    """The page of a document."""
+    return source.stem.lower()
+
+
+def _linked(text: str, folder: Path) -> str:
+    """A document whose links lead to pages of the site, or else to the file on GitHub."""
+
+    def link(found: re.Match) -> str:
+        path, anchor = (folder / found[1]).resolve(), found[2] or ""
+        if path.suffix == ".ipynb":
+            return f"]({_page(path.stem)}.ipynb{anchor.lower()})"
+        if path in DOCUMENTS:
+            return f"]({_document(path)}.md{anchor})"
+        if not path.exists():
+            raise FileNotFoundError(f"a document links {found[1]}, which does not exist")
+        return f"]({repository_url()}/blob/main/{path.relative_to(repository())}{anchor})"
+
+    return re.sub(r"\]\((?!https?:|#)([^)#\s]+)(#[^)]*)?\)", link, text)
 
 
 def _page(name: str) -> str:
@@ -69,6 +108,7 @@ def _markdown(cell) -> None:
     # Jupyter's anchors are headings with capitals; Sphinx's are in small letters.
     text = re.sub(r"(\.ipynb#)([\w-]+)", lambda link: link[1] + link[2].lower(), text)
     text = text.replace(f"({pages_url()}{PLAYGROUND}.html", f"({PLAYGROUND}.md")
+    text = re.sub(r"\]\(\.\./\.\./docs/(\w+\.md)", r"](\1", text)
     cell.source = text.replace(f"({OVERVIEW}.ipynb", "(index.ipynb")
     cell.metadata.pop("tags", None)
 

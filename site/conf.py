@@ -15,7 +15,10 @@ author = "The harmonics-lib maintainers"
 copyright = f"2026, {author}"
 language = "en"
 
-extensions = ["myst_nb", "notfound.extension", "discovery", "formulas"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "notfound.extension", "discovery", "formulas"]
+autodoc_typehints = "none"  # docstrings say what is meant; the code has the types
+napoleon_google_docstring, napoleon_numpy_docstring = True, False
+napoleon_custom_sections = ["Source", "Sources"]
 nb_execution_mode = "off"
 nb_merge_streams = True
 nb_output_stderr = "remove"

@@ -21,6 +21,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+import harmonics_lib
 from harmonics_lib import Grid, __version__
 from harmonics_lib.evaluation import grid as evaluation
 from harmonics_lib.published.networks import NETWORKS
@@ -225,13 +226,18 @@ class TestNotebook:
         assert [c.source for c in self.code(executed)] == [c.source for c in self.code(cells)], "run make report"
 
 
-def test_the_readmes_examples_run(capsys, monkeypatch):
+@pytest.mark.parametrize("path", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=lambda path: path.stem)
+def test_examples_of_the_documents_run(path, monkeypatch):
     """… on a grid of four cells of 20 signals: that of the example takes a minute."""
+    monkeypatch.chdir(ROOT)
     small = partial(Grid, components=(1, 10), noise_std=(0.0, 0.1), integer_periods=(True,), size=20)
     monkeypatch.setattr(evaluation, "Grid", small)
-    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(examples) == 5
-    names = {}  # the second goes on with the series of the first
-    for example in examples:
-        exec(compile(example, "README.md", "exec"), names)
-    assert "mine" in capsys.readouterr().out
+    names = {}  # later examples go on with what earlier ones made
+    for example in re.findall(r"```python\n(.*?)```", path.read_text(), re.DOTALL):
+        exec(compile(example, path.name, "exec"), names)
+
+
+def test_every_public_name_has_a_place_in_the_documentation():
+    page = (ROOT / "docs" / "api.md").read_text()
+    documented = re.findall(r"^\.\. auto\w+:: harmonics_lib\.(?:[\w.]+\.)?(\w+)$", page, re.MULTILINE)
+    assert sorted(documented) == sorted(harmonics_lib.__all__)

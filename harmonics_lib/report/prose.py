@@ -13,11 +13,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-from harmonics_lib.evaluation.grid import over_horizon
 from harmonics_lib.paths import checkout, results_dir
-from harmonics_lib.published.tables import load_metrics, load_table, published_metrics
+from harmonics_lib.published.tables import load_metrics, published_metrics
 from harmonics_lib.report.findings import Claim
-from harmonics_lib.report.tables import grid_table
 
 OVERVIEW = "00_overview"
 _PLACEHOLDER = re.compile(r"\{\{(\d\d)\.([^{}:]*?)(\.bound)?(?::([^{}]*))?\}\}")  # other double braces are LaTeX
@@ -102,14 +100,13 @@ def findings_table() -> str:
 
 
 def notebooks_table() -> str:
-    """Every notebook with its question, the first sentence of its answer, and its badge, as a Markdown table."""
-    rows = ["| notebook | question | answer, in one line | run it |", "|---|---|---|---|"]
+    """Every notebook with its question and its badge, as a Markdown table."""
+    rows = ["| notebook | question | run it |", "|---|---|---|"]
     for path in notebook_paths():
         opening = nbformat.read(path, as_version=4).cells[0].source
         title = opening.splitlines()[0].lstrip("# ")
         question = re.findall(r"\*\*Question:\*\* (.*?)\n\n", opening, re.DOTALL)[0].replace("\n", " ")
-        answer = re.findall(r"\*\*Answer:\*\* (.*?\.)(?: [A-Z]|\n\n|$)", opening, re.DOTALL)[0].replace("\n", " ")
-        rows.append(f"| [{title}](results/notebooks/{path.name}) | {question} | {answer} | {_badge(path.name)} |")
+        rows.append(f"| [{title}](results/notebooks/{path.name}) | {question} | {_badge(path.name)} |")
     return "\n".join(rows)
 
 
@@ -138,9 +135,7 @@ def render_prose() -> dict[Path, str]:
 
 def _render_readme(metrics: Mapping[str, dict]) -> dict[Path, str]:
     """README.md from README.in.md."""
-    grid = over_horizon(load_table("grid"), 10, periods="whole", components=(1, 10, 45))
-    text = (repository() / "README.in.md").read_text(encoding="utf-8")
-    text = text.replace("{{grid}}", grid_table(grid)).replace("{{notebooks}}", notebooks_table())
+    text = (repository() / "README.in.md").read_text(encoding="utf-8").replace("{{notebooks}}", notebooks_table())
     return {repository() / "README.md": _HEADER + fill_numbers(text, metrics)}
 
 

@@ -356,6 +356,6 @@ def test_is_small(site_folder):
     assert sum(file.stat().st_size for file in files) < 5e6
 
 
-def test_the_first_line_of_the_readme_leads_there():
-    first = (ROOT / "README.in.md").read_text().splitlines()[2]
-    assert f"]({pages_url()}playground.html)" in first
+def test_the_readme_begins_with_a_link_there():
+    first = (ROOT / "README.in.md").read_text().splitlines()[:10]
+    assert f"]({pages_url()}playground.html)" in "".join(first)

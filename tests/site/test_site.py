@@ -19,6 +19,7 @@ from harmonics_lib.report.prose import pages_url
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "results" / "notebooks").glob("*.ipynb"))
 PAGES = ["index", *(path.stem for path in NOTEBOOKS[1:])]
+OTHERS = ["playground", "forecast", "api", "forecasters", "train", "build", "changelog"]  # in the order of the sidebar
 
 
 @pytest.mark.parametrize("version, names", [("3.10.9", ("41", "32", "e9")), ("3.11.2", ("24", "15", "ab"))])
@@ -48,7 +49,7 @@ def test_formulas_and_numbers_of_tables_are_kept_together_with_what_belongs_to_t
 
 def test_pages_say_what_they_ask_and_answer_to_those_who_pass_them_on(site_folder):
     told = set()
-    for name in [*PAGES, "playground"]:
+    for name in [*PAGES, *OTHERS]:
         page = (site_folder / f"{name}.html").read_text()
         (about,) = re.findall(r'<meta name="description" content="([^"]*)">', page)
         assert f'<meta property="og:description" content="{about}">' in page and not re.search(r"<|\*|`|\$", about)
@@ -56,12 +57,12 @@ def test_pages_say_what_they_ask_and_answer_to_those_who_pass_them_on(site_folde
         (picture,) = re.findall(rf'<meta property="og:image" content="{pages_url()}([^"]*)">', page)
         assert (site_folder / picture).read_bytes().startswith(b"\x89PNG")
         told.add(about)
-    assert len(told) == len(PAGES) + 1
+    assert len(told) == len(PAGES) + len(OTHERS)
 
 
 def test_search_engines_find_every_page_and_the_lost_find_home(site_folder):
     listed = re.findall(r"<loc>(.*?)</loc>", (site_folder / "sitemap.xml").read_text())
-    assert sorted(listed) == sorted(f"{pages_url()}{name}.html" for name in [*PAGES, "playground"])
+    assert sorted(listed) == sorted(f"{pages_url()}{name}.html" for name in [*PAGES, *OTHERS])
     assert f"Sitemap: {pages_url()}sitemap.xml" in (site_folder / "robots.txt").read_text()
     lost = (site_folder / "404.html").read_text()
     home = urlsplit(pages_url()).path
@@ -297,10 +298,24 @@ class TestPage:
 
     def test_leads_to_the_next_page_and_back(self, visit):
         page, *_ = visit
+        resize(page)
         name = Path(page.url).stem
-        at, order = PAGES.index(name), [*PAGES, "playground"]
+        at, order = PAGES.index(name), [*PAGES, *OTHERS]
         around = page.eval_on_selector_all(".related-pages a", "all => all.map(a => a.getAttribute('href'))")
         assert sorted(around) == sorted(f"{other}.html" for other in order[max(at - 1, 0) : at + 2] if other != name)
+
+
+@pytest.mark.parametrize("name", OTHERS[1:])
+def test_a_document_opens_is_accessible_and_leads_to_pages(name, site, browser):
+    page, wrong = open_page(browser, f"{site}/{name}.html")
+    resize(page)
+    assert wrong == [] and serious_findings(page) == {}
+    for link in set(page.eval_on_selector_all("a[href]", "all => all.map(a => a.href)")):
+        address = urldefrag(link).url
+        assert not address.startswith(site) or fetched(address), f"{link} leads nowhere"
+    resize(page, PHONE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+    page.close()
 
 
 def test_search_finds_a_page(site, browser):
