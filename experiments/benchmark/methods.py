@@ -21,7 +21,7 @@ from harmonics_lib.series.forecasts import forecast
 
 OURS = "harmonics-lib"
 FOUR = ("AutoARIMA", "AutoETS", "AutoCES", "AutoTheta")
-SECONDS = 45  # for one fit of AutoARIMA
+SECONDS = 45  # of processor time, for one fit of AutoARIMA
 ARIMA_SAMPLES, AUTOREG_LAGS = 600, 200  # the most that AutoARIMA reads, and the most lags that AutoReg tries
 PREDICTION_SAMPLES, PREDICTION_ORDER = 1600, 300  # the most that linear prediction reads, and its highest order
 
@@ -73,18 +73,18 @@ def seasonal_naive(past: pd.Series, horizon: int, seasons: tuple[int, ...], drif
 
 @contextmanager
 def time_limit(seconds: int):
-    """Raise TimeoutError after so many seconds, in the main thread of a process."""
+    """Raise TimeoutError after so many seconds of processor time, in the main thread of a process."""
 
     def late(*_):
         raise TimeoutError
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def model(name: str, past: pd.Series, horizon: int, seasons: tuple[int, ...], given: bool = True) -> pd.DataFrame:
