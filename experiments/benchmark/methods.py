@@ -105,13 +105,13 @@ _OUTCOMES: dict[tuple, tuple[pd.DataFrame | None, float]] = {}
 
 
 def outcome(name: str, past: pd.Series, horizon: int, seasons: tuple[int, ...]) -> tuple[pd.DataFrame | None, float]:
-    """What ``model`` gives, or None where it fails, and its seconds: kept in a process, for the median of four."""
+    """What ``model`` gives, or None where it fails, and its seconds of processor time: kept for the median."""
     asked = (name, past.to_numpy().tobytes(), horizon, seasons)
     if asked not in _OUTCOMES:
-        begun, ahead = time.perf_counter(), None
+        begun, ahead = time.process_time(), None
         with suppress(Exception):  # the library raises whatever its solvers do
             ahead = model(name, past, horizon, seasons)
-        _OUTCOMES[asked] = ahead, time.perf_counter() - begun
+        _OUTCOMES[asked] = ahead, time.process_time() - begun
     return _OUTCOMES[asked]
 
 

@@ -1,17 +1,22 @@
 """The benchmark of the world: scores by their definitions, halves that share nothing, published scores that agree."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from experiments.benchmark import series
+from experiments.benchmark.expected import QUANTITIES, expected
 from experiments.benchmark.methods import METHODS, seasonal_naive
 from experiments.benchmark.scoring import confidence_set, interval_score, naive_scale, ratio, relative_mase, score
 from experiments.benchmark.series import Series
 from experiments.benchmark.tables import score_window
 from harmonics_lib.paths import build_dir
+from harmonics_lib.published.tables import TABLES, load_table
 
 LIST = pd.read_csv(series.LIST, keep_default_na=False, dtype=str)
+HALVES = [half for half in ("development", "test") if f"benchmark_{half}_summary" in TABLES]
 RISING = pd.Series(np.arange(40.0) + 5 * (np.arange(40) % 4))  # a season of 4, and 4 more every season
 
 
@@ -107,3 +112,42 @@ def test_values_that_differ_from_the_list_are_refused():
     assert series._series(row).name == row.name
     with pytest.raises(ValueError, match=f"{row.name} must have the values of the benchmark"):
         series._series(row._replace(checksum="0" * 16))
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_published_scores_are_those_of_every_method_on_every_series_of_a_half(half):
+    rows, names = load_table(f"benchmark_{half}"), LIST.loc[LIST["half"] == half, "name"]
+    assert sorted(zip(rows["method"], rows["series"], strict=True)) == sorted(product(METHODS, names))
+    assert np.isfinite(rows["mase"]).all() and rows["failed"].between(0, 4).all()
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_published_summaries_follow_from_the_scores(half):
+    rows, kinds = load_table(f"benchmark_{half}"), LIST.set_index("name")["kind"]
+    logs = np.log(rows.pivot(index="series", columns="method", values="mase"))
+    for kind, summary in load_table(f"benchmark_{half}_summary").set_index("method").groupby("kind"):
+        part = logs if kind == "all" else logs[kinds[logs.index] == kind]
+        assert set(summary.index) == set(METHODS) and (summary["series"] == len(part)).all()
+        relative = np.exp(part.sub(part["seasonal naive"], axis=0).mean())[summary.index]
+        assert np.allclose(summary["relative"], relative, rtol=2e-3)
+        assert np.allclose(summary["of_ours"], relative["forecast"] / relative, rtol=2e-3)
+        for name, (low, high) in {"relative": ("low", "high"), "of_ours": ("of_ours_low", "of_ours_high")}.items():
+            assert summary[name].between(0.999 * summary[low], 1.001 * summary[high]).all()
+
+
+def test_what_is_expected_of_other_series_is_sure_where_all_series_agree_and_vague_where_few_are_known():
+    def scores(errors):
+        rows = pd.DataFrame(product(METHODS, "ab", range(20)), columns=["method", "kind", "place"])
+        own = rows["method"] == "forecast"
+        return rows.assign(
+            series=rows["kind"] + rows["place"].astype(str),
+            mase=np.where(own, errors[rows["place"]], 1.0),
+            **dict.fromkeys(("msis", "cover80", "cover90", "cover95"), 0.9),
+        )
+
+    same = expected(scores(np.full(20, 0.5)), {"a": 3, "b": 5}, draws=50)
+    assert list(same.index) == QUANTITIES and np.allclose(same["low"], same["high"])
+    assert same.loc[("of_ours", "best given the season"), "expected"] == pytest.approx(0.5)
+    errors = np.random.default_rng(5).lognormal(size=20)
+    few, many = (expected(scores(errors), {"a": count, "b": count}).loc[QUANTITIES[0]] for count in (2, 50))
+    assert few["low"] < many["low"] < np.exp(np.log(errors).mean()) < many["high"] < few["high"]
