@@ -169,10 +169,17 @@ class Ensemble:
 
         Beyond the last step that has errors, they grow with the square root of the time.
         """
-        known = np.array([_quantile(*spread, share) for spread in self._spreads])
+        return np.minimum(self._grown([_quantile(*spread, share) for spread in self._spreads]), self.reach)
+
+    def expected_errors(self) -> np.ndarray:
+        """(H,) mean absolute errors at the earlier origins, grown like the half-widths beyond the last known step."""
+        return self._grown([spread[0] for spread in self._spreads])
+
+    def _grown(self, known: list[float]) -> np.ndarray:
+        """(H,) values by step: those known, and beyond them the last one times the square root of the time."""
         horizon = self.ahead.shape[2]
         growth = np.sqrt(np.maximum(np.arange(1, horizon + 1) / len(known), 1.0))
-        return np.minimum(known[np.minimum(np.arange(horizon), len(known) - 1)] * growth, self.reach)
+        return np.array(known)[np.minimum(np.arange(horizon), len(known) - 1)] * growth
 
     def description(self) -> dict:
         """How the forecast was made, for ``attrs``."""

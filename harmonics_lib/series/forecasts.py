@@ -150,7 +150,9 @@ def _forecast_one(series, horizon: int, ends, seasons: list, periods: list) -> t
     if not np.isfinite(table).all(axis=None):
         peak = samples.unit * np.abs(samples.values).max()
         raise ValueError(f"series must be in a unit in which its forecast is finite, got up to {peak:g}")
-    table.attrs = ensemble.description()
+    errors = samples.unit * ensemble.expected_errors()[samples.skipped :]
+    table.attrs = ensemble.description() | {"expected errors": [float(f"{error:.6g}") for error in errors]}
+    table.attrs["places"] = int(samples.axis.positions[-1]) + 1
     table.history = samples.history
     return table, samples.doubts
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 _HISTORY = 3  # horizons of the series that are drawn before the forecast
 _DECADES = 1e6  # of the spectrum that are drawn, as a ratio
+_PEAKS, _TRIED = 3, 30  # periods that are written beside peaks, and peaks that are tried for them
 _APART = 0.2  # difference of the logarithms of two periods that are written beside peaks, at least
 
 
@@ -77,9 +78,19 @@ class Forecast(pd.DataFrame):
         powers = self.spectrum()
         ax = powers.plot(ax=ax, logx=True, color="black", lw=1)
         ax.set(xlabel="period (samples)", ylabel="power", yscale="log", ylim=(powers.max() / _DECADES, None))
-        for period, power in _peaks(powers).items():
+        for period, power in self.peaks().items():
             ax.annotate(f"{period:.3g}", (period, power), (0, 3), textcoords="offset points", ha="center")
         return ax
+
+    def peaks(self) -> dict[float, float]:
+        """The powers of the three highest peaks of ``spectrum`` by period; no two within a fifth of their periods."""
+        powers = self.spectrum()
+        peaks: dict[float, float] = {}
+        higher = (powers > powers.shift()) & (powers > powers.shift(-1))
+        for period, power in powers[higher].nlargest(_TRIED).items():
+            if len(peaks) < _PEAKS and all(abs(math.log(period / other)) > _APART for other in peaks):
+                peaks[period] = power
+        return peaks
 
     def _history(self) -> pd.Series:
         history = getattr(self, "history", None)
@@ -95,16 +106,6 @@ def _axes_below(ax):
     grid = ax.figure.add_gridspec(2, height_ratios=(2, 1))
     ax.set_subplotspec(grid[0])
     return ax.figure.add_subplot(grid[1])
-
-
-def _peaks(powers: pd.Series) -> dict[float, float]:
-    """The three highest powers that are higher than their neighbours, no two within a fifth of their periods."""
-    peaks: dict[float, float] = {}
-    higher = (powers > powers.shift()) & (powers > powers.shift(-1))
-    for period, power in powers[higher].nlargest(30).items():
-        if len(peaks) < 3 and all(abs(math.log(period / other)) > _APART for other in peaks):
-            peaks[period] = power
-    return peaks
 
 
 def _with_times(table):

@@ -1,0 +1,1 @@
+"""The command line: ``python -m harmonics_lib`` or ``harmonics``."""
