@@ -82,7 +82,7 @@ class Grid:
     """
 
     components: tuple[int, ...] = (1, 2, 5, 10, 20, 45)
-    noise_std: tuple[float, ...] = (0.0, 0.01, 0.03, 0.1, 0.3)
+    noise_std: tuple[float, ...] = (0.0, 1e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3)
     integer_periods: tuple[bool, ...] = (True, False)
     periods: tuple[float, float] = (2, 99)
     size: int = 1000

@@ -187,7 +187,7 @@ TINY = Grid(components=(1, 5), noise_std=(0.0, 0.1), integer_periods=(True,), si
 
 def test_cells_of_the_published_grid_never_change():
     cells = Grid().cells()
-    assert len(cells) == 60
+    assert len(cells) == 96
     batch = cells[5, 0.1, "whole"].batch()
     assert (len(batch), *batch.past.shape[1:], *batch.future.shape[1:]) == (1000, 100, 50)
     assert hashlib.sha256(batch.periods.to(torch.int64).numpy().tobytes()).hexdigest()[:16] == "8be51acb5b4b8eb1"
