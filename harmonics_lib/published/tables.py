@@ -28,6 +28,10 @@ TABLES = {
     "and window (make worlds)",
     "benchmark_development": "scores of every method on each series that methods may be tuned on, means over origins: "
     "see experiments.benchmark.tables for the columns (make benchmark)",
+    "benchmark_development_summary": "what these scores come to, a row a method and class of series, or all: see "
+    "experiments.benchmark.tables.summary for the columns (make benchmark)",
+    "benchmark_expected": "what the development half lets expect of the test half, written before that was scored: see "
+    "experiments.benchmark.expected (make benchmark)",
     "tuning": "errors under other constants than those that were tuned: see experiments.tuning for the columns "
     "(make tuning)",
     "width_tuning": "errors of broad_lines under other constants, a row a value: see experiments.tuning (make tuning)",
