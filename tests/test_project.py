@@ -111,7 +111,7 @@ def test_the_wheel_holds_the_networks_that_are_offered_by_name_and_types_and_is_
     files = ZipFile(wheel).namelist()
     assert {Path(name).parent.name for name in files if name.endswith("weights.safetensors")} == set(NETWORKS)
     assert "harmonics_lib/py.typed" in files
-    assert wheel.stat().st_size <= 6e6
+    assert wheel.stat().st_size <= 5e6
 
 
 def test_conda_installs_what_the_report_is_built_and_worked_on_with():
