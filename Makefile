@@ -23,7 +23,7 @@ export HARMONICS_RETRAIN = $(RETRAIN)
 unexport MPLBACKEND JUPYTER_PATH
 
 # The tables that the report only reads, a target each (from nothing: an hour, half an hour, and minutes).
-TABLES := grid limit coverage measured worlds tuning
+TABLES := grid limit coverage measured tides worlds tuning
 
 .PHONY: help setup report quick train tables $(TABLES) peers benchmark test colab site pdf lint lab badges bench lock clean
 .DEFAULT_GOAL := help

@@ -8,6 +8,7 @@ import hashlib
 import io
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -79,6 +80,14 @@ def oil(folder: Path) -> pd.Series:
     return prices.dropna()["2000":]
 
 
+def tide(folder: Path) -> pd.Series:
+    (package,) = folder.glob("tappy-*.tar.gz")
+    with tarfile.open(package) as archive:
+        (name,) = [name for name in archive.getnames() if name.endswith("/tests/8720218_wl.csv")]
+        hours = pd.read_csv(archive.extractfile(name), index_col=0, parse_dates=True)
+    return hours.iloc[:, 0]
+
+
 #: By file: the function that makes the series, and the digits that are kept.
 SERIES = {
     "guitar": (guitar, 5),
@@ -87,6 +96,7 @@ SERIES = {
     "electricity": (electricity, 1),
     "sunspots": (sunspots, 1),
     "oil": (oil, 2),
+    "tide": (tide, 3),
 }
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ TABLES = {
     "limit": ("experiments.limit", "the Bayes limit"),
     "coverage": ("experiments.coverage", "the coverage of intervals"),
     "measured": ("experiments.measured", "errors of every method on the measured series"),
+    "tides": ("experiments.tides", "errors of forecasts of the level of the sea"),
     "worlds": ("experiments.worlds", "errors of methods in worlds that break their assumptions"),
     "tuning": ("experiments.tuning", "errors under other constants than those that were tuned"),
     "constants": ("experiments.benchmark.constants", "errors of forecast under other constants"),

@@ -24,6 +24,8 @@ TABLES = {
     "error over so many steps, relative to the variance of the window (make measured)",
     "measured_one_step": "errors of one step of auto_forecaster, relative to the windows' standard deviations, "
     "a row for each series and each of 100 samples in a row (make measured)",
+    "tides": "squared errors of forecasts of the level of the sea, a row a method, length of window, horizon, origin: "
+    "see experiments.tides for the columns (make tides)",
     "worlds": "mean squared errors of 24 steps in worlds that break assumptions of the methods, a row a method, world "
     "and window (make worlds)",
     "benchmark_development": "scores of every method on each series that methods may be tuned on, means over origins: "

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments import tides
 from experiments.measured import methods
 from harmonics_lib import linear_prediction, load_table, persistence
 from harmonics_lib.evaluation.measured import MEASURED, load_measured, measured_windows, relative_errors
@@ -14,9 +15,26 @@ from harmonics_lib.paths import data_dir
 def test_every_file_is_a_series_and_says_where_it_is_from():
     described = (data_dir() / "README.md").read_text()
     files = sorted(data_dir().glob("*.csv"))
-    assert {file.stem for file in files} == set(MEASURED)
+    assert {file.stem for file in files} == {*MEASURED, "tide"}
     assert all(f"`{file.name}`" in described for file in files)
     assert sum(file.stat().st_size for file in files) < 1e6
+
+
+def test_the_tide_is_a_year_of_hours_whose_strongest_line_is_that_of_the_moon():
+    hours = tides.level()
+    assert len(hours) == 8784 and hours.notna().all() and (np.diff(hours.index) == np.timedelta64(1, "h")).all()
+    power = np.abs(np.fft.rfft(hours - hours.mean()))
+    assert len(hours) / power.argmax() == pytest.approx(
+        min(tides.PERIODS, key=lambda period: abs(period - 12.42)), abs=0.02
+    )
+
+
+def test_every_method_has_forecast_the_tide_from_every_origin():
+    counted = load_table("tides").groupby(["method", "days", "horizon"]).size()
+    assert set(counted.index.get_level_values("method")) == set(tides.METHODS)
+    for horizon, count in tides.HORIZONS.items():
+        assert (counted.xs(horizon, level="horizon") == count).all()
+        assert len(counted.xs(horizon, level="horizon")) == len(tides.METHODS) * len(tides.DAYS)
 
 
 @pytest.mark.parametrize("name", MEASURED)
