@@ -25,7 +25,7 @@ unexport MPLBACKEND JUPYTER_PATH
 # The tables that the report only reads, a target each (from nothing: an hour, half an hour, and minutes).
 TABLES := grid limit coverage measured tides worlds tuning
 
-.PHONY: help setup report quick train tables $(TABLES) peers benchmark test colab site pdf lint lab badges bench lock clean
+.PHONY: help setup report quick train tables $(TABLES) peers adapters benchmark test colab site pdf lint lab badges bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -91,6 +91,9 @@ peers: build/peers/ready ## score other libraries, in an environment of their ow
 	$(if $(filter 1,$(ANEW)),rm -rf build/peers-trained)
 	build/peers/bin/python -m experiments peers --jobs $(JOBS) $(if $(filter 1,$(ANEW)),--anew)
 	build/peers/bin/python -m pytest -q tests/experiments/test_peers.py
+
+adapters: build/peers/ready ## check the models for sktime, statsforecast, darts and scikit-learn with these libraries
+	build/peers/bin/python -m pytest -q tests/test_adapters.py
 
 benchmark: build/peers/ready ## forecast series of the world, ours and other libraries, in that environment (HALF=test; two hours)
 	build/peers/bin/python -m experiments benchmark --half $(HALF) --jobs $(JOBS)

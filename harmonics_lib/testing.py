@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from harmonics_lib.adapters import host_of, model_forecaster
 from harmonics_lib.arguments import check_flag, check_function, check_whole
 from harmonics_lib.forecasters.base import Forecaster, ProbabilisticForecaster, UnstableForecast, check_horizon
 from harmonics_lib.signals.process import HarmonicProcess, random_stream
@@ -30,7 +31,8 @@ def check_forecaster(forecaster: Forecaster, length: int = 100, horizon: int = 1
     ``distribution``, its mean is the forecast.
 
     Args:
-        forecaster: a function of lookback (B, N) and horizon that returns (B, horizon).
+        forecaster: a function of lookback (B, N) and horizon that returns (B, horizon); or a model of sktime,
+            statsforecast, darts or scikit-learn.
         length: N, samples of the test windows.
         horizon: samples to forecast.
         any_unit: also test that the forecast of c times a window is c times its forecast, from 1e-12 to 1e12.
@@ -43,7 +45,7 @@ def check_forecaster(forecaster: Forecaster, length: int = 100, horizon: int = 1
         >>> from harmonics_lib import persistence
         >>> check_forecaster(persistence())
     """
-    check_function("forecaster", forecaster)
+    forecaster = model_forecaster(forecaster) if host_of(forecaster) else check_function("forecaster", forecaster)
     length, horizon = check_whole("length", length, maximum=10_000), check_horizon(horizon)
     any_unit = check_flag("any_unit", any_unit)
     windows = HarmonicProcess((1, 10), noise_std=0.1).sample(

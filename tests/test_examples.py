@@ -9,6 +9,8 @@ import torch
 import harmonics_lib
 
 MODULES = (
+    "adapters",
+    "adapters.sklearn",
     "evaluation.grid",
     "evaluation.intervals",
     "evaluation.measured",
