@@ -25,7 +25,7 @@ unexport MPLBACKEND JUPYTER_PATH
 # The tables that the report only reads, a target each (from nothing: an hour, half an hour, and minutes).
 TABLES := grid limit coverage measured tides worlds tuning
 
-.PHONY: help setup report quick train tables $(TABLES) peers adapters benchmark test colab site pdf lint lab badges bench lock clean
+.PHONY: help setup report quick train tables $(TABLES) peers adapters benchmark test colab site pdf dist lint lab badges bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -111,6 +111,13 @@ site: $(WITH)-site ## make web pages of the published report in build/site/html,
 
 pdf: $(WITH)-site ## print the whole report as build/site/report.pdf; needs Chromium
 	"$(BIN)/python" site/pdf.py
+
+dist: ## make the wheel and the source package of a release, into build/dist, and check both
+	$(PYTHON) -m venv --clear build/release
+	build/release/bin/python -m pip install -qq --disable-pip-version-check "build>=1.2" "twine>=6"
+	rm -rf build/dist
+	build/release/bin/python -m build -o build/dist
+	build/release/bin/twine check --strict build/dist/*
 
 lint: $(WITH)-lint ## style, types, the form of notebooks, the order of imports between packages, workflows
 	"$(BIN)/ruff" check .

@@ -25,7 +25,7 @@ from harmonics_lib.testing import check_forecaster
 from harmonics_lib.training.run import Run, Stage, Study, TrainingConfig, seeded
 from harmonics_lib.training.trainer import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "FROZEN_SETS",
