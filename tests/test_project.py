@@ -227,7 +227,10 @@ class TestNotebook:
         assert [c.source for c in self.code(executed)] == [c.source for c in self.code(cells)], "run make report"
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", *(ROOT / "docs").glob("*.md")], ids=lambda path: path.stem)
+PAGES = [path for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")) if ".in" not in path.suffixes]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_examples_of_the_documents_run(path, monkeypatch):
     """… on a grid of four cells of 20 signals: that of the example takes a minute."""
     monkeypatch.chdir(ROOT)

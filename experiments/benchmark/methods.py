@@ -1,5 +1,6 @@
 """The methods of the benchmark: rivals of other libraries, given the season and not, the naive ones, and ours."""
 
+import logging
 import signal
 import time
 from collections.abc import Callable
@@ -20,9 +21,12 @@ from harmonics_lib.forecasters.recurrence import linear_prediction
 from harmonics_lib.series.forecasts import forecast
 
 OURS = "harmonics-lib"
+MODULES = {"scikit-learn": "sklearn"}  # of packages whose name is another
 FOUR = ("AutoARIMA", "AutoETS", "AutoCES", "AutoTheta")
-SECONDS = 45  # of processor time, for one fit of AutoARIMA
-ARIMA_SAMPLES, AUTOREG_LAGS = 600, 200  # the most that AutoARIMA reads, and the most lags that AutoReg tries
+LIMITED = ("AutoARIMA", "AutoTBATS")
+SECONDS = 45  # of processor time, for one fit of AutoARIMA or AutoTBATS
+FEWER_SAMPLES = 600  # the most that AutoARIMA, AutoTBATS and the Gaussian process read
+AUTOREG_LAGS = 200  # the most that AutoReg tries
 PREDICTION_SAMPLES, PREDICTION_ORDER = 1600, 300  # the most that linear prediction reads, and its highest order
 
 
@@ -46,7 +50,7 @@ class Method:
         """Of ours, that of its code; of another library, that of its version and settings, or None where it is not."""
         if self.package == OURS:
             return key(self.run, data)
-        if not find_spec(self.package):
+        if not find_spec(MODULES.get(self.package, self.package)):
             return None
         return key(self.package, version(self.package), self.given, self.settings, data)
 
@@ -92,12 +96,13 @@ def model(name: str, past: pd.Series, horizon: int, seasons: tuple[int, ...], gi
     from statsforecast import models
 
     values, seasons = past.to_numpy(dtype=float), seasons if given else (1,)
-    values = values[-ARIMA_SAMPLES:] if name == "AutoARIMA" else values
+    values = values[-FEWER_SAMPLES:] if name in LIMITED else values
     several = [season for season in seasons if 1 < season < len(values) / 2] or None
     name = "AutoETS" if (name, several) == ("MSTL", None) else name  # of which it is made
-    made = getattr(models, name)(season_length=several if name in ("MSTL", "MFLES") else seasons[0])
+    season = {"MSTL": several, "MFLES": several, "AutoTBATS": several or 1}.get(name, seasons[0])
+    made = getattr(models, name)(season_length=season)
     level = None if name == "MFLES" else list(LEVELS)  # which has no intervals of its own
-    with time_limit(SECONDS) if name == "AutoARIMA" else nullcontext():
+    with time_limit(SECONDS) if name in LIMITED else nullcontext():
         return pd.DataFrame(made.forecast(y=values, h=horizon, level=level))
 
 
@@ -159,6 +164,51 @@ def autoreg(past: pd.Series, horizon: int, seasons: tuple[int, ...], given: bool
     return normal_intervals(ahead.predicted_mean, ahead.se_mean)
 
 
+def prophet(past: pd.Series, horizon: int, seasons: tuple[int, ...]) -> pd.DataFrame:
+    """Prophet as it comes, which knows the calendar; a series without dates is told its seasons.
+
+    Source: Taylor and Letham (2018).
+    """
+    from prophet import Prophet
+
+    logging.getLogger("cmdstanpy").setLevel(logging.ERROR)
+    dated = isinstance(past.index, pd.DatetimeIndex)
+    model = Prophet() if dated else Prophet(yearly_seasonality=False, weekly_seasonality=False)
+    for season in () if dated else (season for season in seasons if season > 1):
+        model.add_seasonality(f"every {season}", season, min(10, max(1, season // 2)))
+    times = past.index if dated else pd.date_range("2000-01-01", periods=len(past), freq="D")
+    np.random.seed(0)
+    model.fit(pd.DataFrame({"ds": times, "y": past.to_numpy(dtype=float)}), seed=0)
+    ahead = pd.date_range(times[-1], periods=horizon + 1, freq=times.freq or times.inferred_freq)[1:]
+    ahead = pd.DataFrame({"ds": ahead})
+    paths = model.predictive_samples(ahead)["yhat"]  # (horizon, paths)
+    ends = {f"{end}-{level}": np.quantile(paths, 0.5 + sign * level / 200, axis=1)
+            for level in LEVELS for end, sign in (("lo", -1), ("hi", 1))}  # fmt: skip
+    return pd.DataFrame({"mean": model.predict(ahead)["yhat"].to_numpy()} | ends)
+
+
+def gaussian_process(past: pd.Series, horizon: int, seasons: tuple[int, ...]) -> pd.DataFrame:
+    """A smooth trend, waveforms of the seasons that drift, a rough rest and noise, by marginal likelihood.
+
+    Source: Rasmussen and Williams (2006), section 5.4.3.
+    """
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, ExpSineSquared, RationalQuadratic, WhiteKernel
+
+    values = past.to_numpy(dtype=float)[-FEWER_SAMPLES:]
+    times, weight = (
+        np.arange(len(values) + horizon)[:, None],
+        partial(ConstantKernel, constant_value_bounds=(1e-6, 1e3)),
+    )
+    kernel = weight(1) * RBF(len(values), (1, 1e5)) + WhiteKernel(0.1, (1e-8, 10))
+    kernel += weight(0.1) * RationalQuadratic(seasons[0], 1, (0.1, 1e5), (1e-2, 1e3))
+    for season in (season for season in seasons if 1 < season < len(values) / 2):
+        drift = RBF(len(values), (season / 2, 1e5))
+        kernel += weight(1) * drift * ExpSineSquared(1, season, (0.05, 50), "fixed")
+    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0).fit(times[: len(values)], values)
+    return normal_intervals(*model.predict(times[len(values) :], return_std=True))
+
+
 def ours(past: pd.Series, horizon: int, seasons: tuple[int, ...], given: bool = False) -> pd.DataFrame:
     """``forecast``, which finds everything by itself, or is given the seasons."""
     return forecast(past, horizon, LEVELS, seasons=[s for s in seasons if s > 1] if given else None)
@@ -174,7 +224,7 @@ def long_linear_prediction(past: pd.Series, horizon: int, seasons: tuple[int, ..
 
 def _models(names: tuple[str, ...], given: str, run: Callable, suffix: str, settings: str) -> dict[str, Method]:
     words = {
-        "AutoARIMA": f"the last {ARIMA_SAMPLES} samples, {SECONDS} s",
+        "AutoARIMA": f"the last {FEWER_SAMPLES} samples, {SECONDS} s",
         "MSTL": "all seasons, AutoETS where there is none",
         "MFLES": "all seasons, or none",
     }
@@ -195,6 +245,9 @@ METHODS: dict[str, Method] = {
     **_models((*STATSFORECAST, "MSTL"), "season", given_season, ", season", "as it comes"),
     "median of four, season": Method("statsforecast", "season", ", ".join(FOUR), median),
     "AutoReg, season": Method("statsmodels", "season", f"AIC, up to N / 6 and {AUTOREG_LAGS} lags", autoreg),
+    "Gaussian process, season": Method(
+        "scikit-learn", "season", f"length scales learned, the last {FEWER_SAMPLES} samples", gaussian_process
+    ),
     **_models(STATSFORECAST, "nothing", partial(model, given=False), "", "as it comes"),
     "AutoReg": Method(
         "statsmodels", "nothing", f"AIC, up to N / 3 and {AUTOREG_LAGS} lags", partial(autoreg, given=False)
@@ -206,4 +259,11 @@ METHODS: dict[str, Method] = {
     "linear prediction": Method(OURS, "nothing", "", long_linear_prediction),
     "forecast": Method(OURS, "nothing", "", ours),
     "forecast, season": Method(OURS, "season", "", partial(ours, given=True)),
+}
+#: By name: rivals that are too slow for every series.
+COSTLY: dict[str, Method] = {
+    "AutoTBATS, season": Method(
+        "statsforecast", "season", f"all seasons, the last {FEWER_SAMPLES} samples", partial(model, "AutoTBATS")
+    ),
+    "Prophet, season": Method("prophet", "season", "as it comes", prophet),
 }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from experiments.benchmark import series
 from experiments.benchmark.expected import OWN, QUANTITIES, REFERENCE, expected
-from experiments.benchmark.methods import METHODS, seasonal_naive
+from experiments.benchmark.methods import COSTLY, METHODS, seasonal_naive
 from experiments.benchmark.scoring import LEVELS, confidence_set, ratio, score
 from experiments.keys import key
 from experiments.table import Table
@@ -26,7 +26,8 @@ def tables(half: str) -> Iterator[tuple]:
     ``benchmark_HALF``: the scores of ``score``, each a mean over a series' origins, the ``seconds`` of processor
     time a forecast, and ``failed``, how many forecasts a library gave up, where the seasonal naive forecast stands in.
     ``benchmark_HALF_summary``: ``summary`` of all series and of each class, once all scores are there and ``arch``
-    is installed. With the development half comes ``benchmark_expected``: see ``expected``.
+    is installed. With the development half come ``benchmark_expected`` (see ``expected``) and ``benchmark_costly``,
+    the scores of ``COSTLY`` on every fourth series.
     """
     listed = pd.read_csv(series.LIST, keep_default_na=False, dtype=str).query("half == @half")
     data = key(listed.drop(columns="half").to_csv(index=False), LEVELS)
@@ -42,6 +43,8 @@ def tables(half: str) -> Iterator[tuple]:
         expectations = Table("benchmark_expected", ["quantity", "method"])
         made = None if len(expectations.rows) else made  # what was expected is written once
         yield expectations, dict.fromkeys(QUANTITIES, made), row_expected
+        slow = {(name, one): method.key(data) for name, method in COSTLY.items() for one in listed["name"].iloc[::4]}
+        yield Table("benchmark_costly", ["method", "series"]), slow, partial(score_on_series, half)
 
 
 def score_on_series(half: str, name: str, one: str) -> pd.DataFrame:
@@ -58,7 +61,7 @@ def score_window(name: str, past: pd.Series, future: pd.Series, seasons: tuple[i
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            ahead = METHODS[name].run(past, len(future), seasons).reset_index(drop=True)
+            ahead = (METHODS | COSTLY)[name].run(past, len(future), seasons).reset_index(drop=True)
             failed = int(len(ahead) != len(future) or not np.isfinite(ahead.to_numpy(dtype=float)).all())
         except Exception:  # the libraries raise whatever their solvers do
             failed = 1

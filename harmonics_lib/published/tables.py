@@ -32,6 +32,8 @@ TABLES = {
     "see experiments.benchmark.tables for the columns (make benchmark)",
     "benchmark_development_summary": "what these scores come to, a row a method and class of series, or all: see "
     "experiments.benchmark.tables.summary for the columns (make benchmark)",
+    "benchmark_costly": "scores of rivals that are too slow for all series, on every fourth of the development half "
+    "(make benchmark)",
     "benchmark_test": "the same on series by which nothing was chosen (make benchmark HALF=test)",
     "benchmark_test_summary": "what these scores come to (make benchmark HALF=test)",
     "benchmark_expected": "what the development half lets expect of the test half, written before that was scored: see "

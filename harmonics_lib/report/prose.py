@@ -19,7 +19,7 @@ from harmonics_lib.report.findings import Claim
 
 OVERVIEW = "00_overview"
 _PLACEHOLDER = re.compile(r"\{\{(\d\d)\.([^{}:]*?)(\.bound)?(?::([^{}]*))?\}\}")  # other double braces are LaTeX
-_HEADER = "<!-- make report writes this file: edit README.in.md -->\n\n"
+_HEADER = "<!-- make report writes this file: edit {} -->\n\n"
 
 
 class ReportError(RuntimeError):
@@ -130,13 +130,16 @@ def render_prose() -> dict[Path, str]:
                 cell.source = text.get(cell.id, cell.source)
             fill_notebook(notebook, metrics, None if ours else ())
             rendered[path] = nbformat.writes(notebook) + "\n"
-    return rendered | (_render_readme(metrics) if ours else {})
+    return rendered | (_render_pages(metrics) if ours else {})
 
 
-def _render_readme(metrics: Mapping[str, dict]) -> dict[Path, str]:
-    """README.md from README.in.md."""
-    text = (repository() / "README.in.md").read_text(encoding="utf-8").replace("{{notebooks}}", notebooks_table())
-    return {repository() / "README.md": _HEADER + fill_numbers(text, metrics)}
+def _render_pages(metrics: Mapping[str, dict]) -> dict[Path, str]:
+    """README.md from README.in.md, and pages of the documentation in the same way."""
+    pages = {}
+    for path in (repository() / "README.in.md", *(repository() / "docs").glob("*.in.md")):
+        text = path.read_text(encoding="utf-8").replace("{{notebooks}}", notebooks_table())
+        pages[path.with_name(path.name.replace(".in", ""))] = _HEADER.format(path.name) + fill_numbers(text, metrics)
+    return pages
 
 
 def repository_url() -> str:
