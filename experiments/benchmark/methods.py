@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from importlib.util import find_spec
 
@@ -187,6 +187,20 @@ def prophet(past: pd.Series, horizon: int, seasons: tuple[int, ...]) -> pd.DataF
     return pd.DataFrame({"mean": model.predict(ahead)["yhat"].to_numpy()} | ends)
 
 
+@cache
+def pretrained():
+    """Fracast-0, a foundation model of 85,001 weights, which ship in its package."""
+    from fracast import FracastModel
+
+    return FracastModel.from_pretrained()
+
+
+def fracast(past: pd.Series, horizon: int, seasons: tuple[int, ...]) -> pd.DataFrame:
+    """The median of a pretrained network and its outer deciles, without any training on the series."""
+    deciles = pretrained().forecast(past.to_numpy(dtype=float), horizon=horizon)  # (horizon, 9)
+    return pd.DataFrame({"mean": deciles[:, 4], "lo-80": deciles[:, 0], "hi-80": deciles[:, 8]}, dtype=float)
+
+
 def gaussian_process(past: pd.Series, horizon: int, seasons: tuple[int, ...]) -> pd.DataFrame:
     """A smooth trend, waveforms of the seasons that drift, a rough rest and noise, by marginal likelihood.
 
@@ -260,10 +274,11 @@ METHODS: dict[str, Method] = {
     "forecast": Method(OURS, "nothing", "", ours),
     "forecast, season": Method(OURS, "season", "", partial(ours, given=True)),
 }
-#: By name: rivals that are too slow for every series.
+#: By name: rivals that are slow, or for a few series only.
 COSTLY: dict[str, Method] = {
     "AutoTBATS, season": Method(
         "statsforecast", "season", f"all seasons, the last {FEWER_SAMPLES} samples", partial(model, "AutoTBATS")
     ),
     "Prophet, season": Method("prophet", "season", "as it comes", prophet),
+    "Fracast-0": Method("fracast", "nothing", "pretrained, the median", fracast),
 }
