@@ -16,7 +16,7 @@ from harmonics_lib.arguments import check_choice, describe, join_values
 from harmonics_lib.forecasters.base import Forecaster, ForecastFunction, ask, central_interval, window_forecaster
 from harmonics_lib.forecasters.registry import METHODS, build
 from harmonics_lib.published.networks import load_forecaster
-from harmonics_lib.series.forecasts import forecast
+from harmonics_lib.series.forecasts import _ends_of_levels, forecast
 from harmonics_lib.series.samples import Samples
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _WINDOW = 1000  # samples at most that a forecaster of windows reads
 def continue_series(
     series: pd.Series,
     horizon: int,
-    level: Sequence[float] | None,
+    level: float | Sequence[float] | None,
     method: str | ForecastFunction = FORECAST,
     seasons: int | Sequence[int] | None = None,
     periods: Sequence[float] | None = None,
@@ -53,10 +53,10 @@ def continue_series(
     window = torch.from_numpy(samples.values[-_WINDOW:])[None]
     ahead, prediction = ask(method, window - window.mean(), samples.skipped + horizon)
     columns = {"mean": ahead}
-    for each in level or ():
+    for ends, share in _ends_of_levels(level).items():
         if prediction is None:
             raise ValueError(f"method must have intervals where a level is asked for, got {method}")
-        columns |= zip((f"lo-{each:g}", f"hi-{each:g}"), central_interval(prediction.observed, each / 100), strict=True)
+        columns |= zip(ends, central_interval(prediction.observed, share), strict=True)
     values = {name: samples.unit * (part + window.mean())[0, samples.skipped :] for name, part in columns.items()}
     import pandas as pd
 

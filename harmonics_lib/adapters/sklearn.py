@@ -5,7 +5,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from harmonics_lib.adapters import FORECAST, continue_series
-from harmonics_lib.arguments import is_number
 
 
 class HarmonicEstimator(BaseEstimator):
@@ -37,8 +36,7 @@ class HarmonicEstimator(BaseEstimator):
     def predict(self, horizon, level=None):
         """(horizon,) samples; with a level in percent, or several, the table of ``forecast``."""
         check_is_fitted(self)
-        levels = [level] if is_number(level) else level
-        table = continue_series(self.y_, horizon, levels, self.method, self.seasons, self.periods)
+        table = continue_series(self.y_, horizon, level, self.method, self.seasons, self.periods)
         return table["mean"].to_numpy() if level is None else table
 
     def score(self, y, _=None):

@@ -58,7 +58,7 @@ def _lock_build() -> Iterator[None]:
 def _write(rendered: dict[Path, str]) -> None:
     """Write the texts that differ from the files."""
     for path, text in rendered.items():
-        if path.read_text(encoding="utf-8") != text:
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
             click.echo(f"updated {os.path.relpath(path)}")
 
